@@ -1,0 +1,59 @@
+"""A user's own parts, named `package.module:callable` or `file.py:callable`."""
+
+import importlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from ._language import say
+from .errors import ActlabError, UnknownName, UsageError
+
+
+def load(name: str) -> Callable[..., Any]:
+    """The callable of that name; raises UsageError if file or name do not exist, ActlabError if importing it fails."""
+    where, _, what = name.rpartition(":")
+    if not where or not what:
+        raise UsageError(say(f"expected file.py:callable or package.module:callable; got '{name}'", f"需要 file.py:callable 或 package.module:callable；得到“{name}”"))
+    module = _module(where)
+    found = getattr(module, what, None)
+    if found is None:
+        raise UnknownName(say(f"name in {where}", f"{where} 中的名称"), what, [one for one in vars(module) if not one.startswith("_")])
+    if not callable(found):
+        raise UsageError(say(f"expected a callable; {name} is a {type(found).__name__}", f"需要可调用对象；{name} 是 {type(found).__name__}"))
+    return found
+
+
+def call(name: str, offered: dict[str, Any]) -> Any:
+    """Call it with those of `offered` that its signature takes."""
+    function = load(name)
+    try:
+        parameters = inspect.signature(function).parameters
+    except ValueError:  # some built-in callables have none
+        return function()
+    return function(**{key: value for key, value in offered.items() if key in parameters})
+
+
+def _module(where: str) -> ModuleType:
+    try:
+        if not where.endswith(".py"):
+            return importlib.import_module(where)
+        path = Path(where).expanduser().resolve()
+        if not path.is_file():
+            raise UsageError(say(f"expected a Python file; '{where}' does not exist", f"Python 文件“{where}”不存在"))
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        assert spec is not None and spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules.setdefault(path.stem, module)
+        sys.path.insert(0, str(path.parent))
+        spec.loader.exec_module(module)
+        return module
+    except ActlabError:
+        raise
+    except ModuleNotFoundError as error:
+        raise UsageError(say(f"cannot import '{where}': {error}", f"无法导入“{where}”：{error}")) from error
+    except Exception as error:
+        raise ActlabError(say(f"'{where}' fails on import: {type(error).__name__}: {error}", f"导入“{where}”时出错：{type(error).__name__}：{error}")) from error

@@ -1,0 +1,6 @@
+"""The catalogue of activation functions."""
+
+from ._torch_modules import Activation as Activation
+from ._torch_modules import get as get
+from ._torch_modules import layer as layer
+from ._torch_modules import names as names

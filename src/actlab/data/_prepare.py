@@ -1,0 +1,42 @@
+"""From a batch of bytes to what a network reads: augment, resize, normalise."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ._augment import Augment
+from ._resize import resize
+
+
+@dataclass(frozen=True)
+class Prepare:
+    """`prepare(images, training)`: float32 of (pixel / 255 - mean) / std, resized to `size`, augmented when training.
+
+    Augmentation works before resizing, where a 28x28 batch is 64 times smaller than at 224x224. With the default mean and std
+    the result is bit for bit what Pillow's resize and torchvision's ToTensor give.
+    """
+
+    size: int | None = None  # None leaves images as large as they are
+    mean: Sequence[float] = (0.0,)
+    std: Sequence[float] = (1.0,)
+    augment: Augment | None = None
+
+    def __call__(self, images: Tensor, training: bool = False) -> Tensor:
+        if training and self.augment is not None:
+            images = self.augment(images)
+        if self.size is not None:
+            images = resize(images, self.size)
+        values = images.to(torch.float32)
+        if set(self.mean) == {0.0} and set(self.std) == {1.0}:
+            return values.div_(255)  # exact; multiplying by 1/255 is not
+        scale = [1 / (255 * std) for std in self.std]
+        shift = [-mean / std for mean, std in zip(self.mean, self.std, strict=True)]
+        if len(scale) == 1:
+            return values.mul_(scale[0]).add_(shift[0])
+        return values.mul_(_by_channel(scale, values)).add_(_by_channel(shift, values))
+
+
+def _by_channel(numbers: list[float], like: Tensor) -> Tensor:
+    return torch.tensor(numbers, dtype=like.dtype, device=like.device).view(-1, 1, 1)

@@ -1,0 +1,31 @@
+"""Errors that a person reads: one sentence with what was expected, what came and what to do."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+from ._language import say
+
+
+class ActlabError(Exception):
+    """Something failed while working; the command line prints it and ends with exit code 1."""
+
+
+class UsageError(ActlabError, ValueError):
+    """What was asked for makes no sense; the command line prints it and ends with exit code 2."""
+
+
+class UnknownName(UsageError, KeyError):
+    """A name that is not in a list of names; says which one comes nearest."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]):
+        known = sorted(known)
+        near = get_close_matches(name, known, n=1, cutoff=0.5)
+        if near:
+            text = say(f"no {kind} '{name}'; did you mean '{near[0]}'?", f"没有名为“{name}”的 {kind}；是否想用“{near[0]}”？")
+        else:
+            names = ", ".join(known)
+            text = say(f"no {kind} '{name}'; there are: {names}", f"没有名为“{name}”的 {kind}；可用的有：{names}")
+        super().__init__(text)
+
+    def __str__(self) -> str:  # KeyError would print the repr
+        return str(self.args[0])

@@ -1,0 +1,178 @@
+"""Drawings of a run: its curves as SVG for a page, its filters, and everything as one PNG for a README.
+
+All is drawn on `Figure` objects of their own; nothing here touches pyplot or leaves a setting behind.
+"""
+
+import math
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from matplotlib import font_manager
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ._language import Language
+from ._plot_curves import Line, chart, draw_gradient, draw_learning_rate, draw_metric, lines, logarithmic_loss
+from ._plot_events import Steps, read_steps
+from ._plot_filters import FirstLayer, first_layer, grid, png
+from ._plot_svg import PALETTE
+from ._report_files import replace
+from ._report_scores import Confusion, shades
+from ._report_text import Both, class_name, result_sentence, text
+from .records import Run
+
+__all__ = [
+    "FirstLayer",
+    "Line",
+    "Steps",
+    "chart",
+    "draw_gradient",
+    "draw_learning_rate",
+    "draw_metric",
+    "first_layer",
+    "grid",
+    "lines",
+    "logarithmic_loss",
+    "matrix_pixels",
+    "png",
+    "read_steps",
+    "run_picture",
+]
+
+CHINESE_FONTS = (
+    "WenQuanYi Micro Hei",
+    "WenQuanYi Zen Hei",
+    "Noto Sans CJK SC",
+    "Noto Sans CJK JP",  # the collection file is listed under its first face
+    "Noto Sans SC",
+    "Source Han Sans SC",
+    "Source Han Sans CN",
+    "Microsoft YaHei",
+    "PingFang SC",
+    "Hiragino Sans GB",
+    "SimHei",
+    "Arial Unicode MS",
+)
+
+
+class _Writer:
+    """Writes texts in one language with the fonts there are; a character that none of them has becomes a box."""
+
+    def __init__(self, lang: Language):
+        listed = {font.name: font.fname for font in font_manager.fontManager.ttflist}
+        chinese = next((name for name in CHINESE_FONTS if name in listed), None)
+        self.lang: Language = lang if chinese else "en"
+        self.families = ["DejaVu Sans", *([chinese] if chinese else [])]
+        self._known = {10}
+        for family in self.families:
+            self._known |= set(font_manager.get_font(listed[family]).get_charmap())
+
+    def __call__(self, value: Both | str) -> str:
+        plain = value if isinstance(value, str) else value.zh if self.lang == "zh" else value.en
+        return "".join(letter if ord(letter) in self._known else "\N{WHITE SQUARE}" for letter in plain)
+
+
+def run_picture(run_directory: Path, path: Path, lang: Language = "en") -> Path:
+    """Write curves, filters and confusion matrix of a run as one PNG of 1600 x 900 pixels.
+
+    Chinese needs a font with Chinese characters on this machine; without one the picture is in English.
+    """
+    run_directory, path = Path(run_directory), Path(path)
+    run = Run.read(run_directory)
+    write = _Writer(lang)
+    with matplotlib.rc_context({"font.family": write.families, "axes.unicode_minus": False}):
+        figure = Figure(figsize=(16, 9), dpi=100, facecolor="white", layout="constrained")
+        figure.get_layout_engine().set(w_pad=0.15, h_pad=0.12)  # type: ignore[union-attr]
+        _heading(figure, run, write)
+        _fill(figure, run_directory, run, write)
+        with replace(path, "wb") as file:
+            figure.savefig(file, format="png", metadata={"Software": None})
+    return path
+
+
+def _heading(figure: Figure, run: Run, write: _Writer) -> None:
+    """The run and its result, in letters small enough for the longest machine name."""
+    shown = [line if len(line) < 240 else f"{line[:239]}…" for line in (write(run.name), write(result_sentence(run)))]
+    widest = max(sum(1.0 if ord(letter) < 0x2E80 else 1.75 for letter in line) for line in shown)
+    style = {"color": PALETTE["ink"], "parse_math": False, "linespacing": 1.5}
+    figure.suptitle("\n".join(shown), size=min(17.0, 17 * 104 / widest), **style)
+
+
+def _fill(figure: Figure, run_directory: Path, run: Run, write: _Writer) -> None:
+    """Up to three columns, only of what the run has."""
+    steps = read_steps(run_directory)
+    curves = {metric: lines(run, steps, metric) for metric in ("loss", "accuracy")}
+    curves = {metric: shown for metric, shown in curves.items() if shown}
+    layer = _layer_or_none(run_directory, run)
+    confusion = run.test.confusion if run.test else ()
+    widths = [1.15] * bool(curves) + [0.85] * bool(layer) + [1.35] * bool(confusion)
+    if not widths:
+        return
+    columns = iter(np.atleast_1d(np.asarray(figure.subfigures(1, len(widths), width_ratios=widths), dtype=object)))
+    if curves:
+        panels = np.atleast_1d(next(columns).subplots(len(curves), 1))
+        for axes, (metric, shown) in zip(panels, curves.items(), strict=True):
+            _curve(axes, run, metric, shown, write)
+    if layer:
+        _filters(next(columns).subplots(), layer, write)
+    if confusion:
+        _confusion(next(columns).subplots(), run, confusion, write)
+
+
+def _layer_or_none(run_directory: Path, run: Run) -> FirstLayer | None:
+    try:
+        return first_layer(run_directory, run)
+    except (OSError, ValueError):
+        return None
+
+
+def _curve(axes: Axes, run: Run, metric: str, shown: list[Line], write: _Writer) -> None:
+    draw_metric(axes, run, shown, metric)
+    logarithmic = metric == "loss" and logarithmic_loss(shown)
+    axes.tick_params(labelsize=11)
+    _title(axes, write(text("curve.logarithmic" if logarithmic else f"curve.{metric}")), pad=24)
+    axes.set_xlabel(write(text("axis.examples")), size=11, color=PALETTE["muted"])
+    handles = [axes.plot([], [], color=PALETTE[line.part], linewidth=3)[0] for line in shown]
+    names = [write(text(f"part.{line.part}")) for line in shown]
+    axes.legend(handles, names, frameon=False, fontsize=11, labelcolor=PALETTE["ink"])
+
+
+def _filters(axes: Axes, layer: FirstLayer, write: _Writer) -> None:
+    pictures = layer.pictures
+    axes.imshow(grid(pictures if len(pictures) <= 128 else pictures[:128], shape=0.75), interpolation="nearest")
+    axes.set_axis_off()
+    _title(axes, write(text("filters.title" if layer.convolution else "units.title")))
+
+
+def matrix_pixels(confusion: Confusion) -> np.ndarray:
+    """The confusion matrix as an image, one pixel for each cell, with the colours of the table."""
+    hit, miss = (np.array(tuple(bytes.fromhex(PALETTE[name][1:]))) for name in ("training", "validation"))
+    strength = shades(confusion)[..., None]
+    colour = np.where(np.eye(len(confusion), dtype=bool)[..., None], hit, miss)
+    return np.round(255 - strength * (255 - colour)).astype(np.uint8)
+
+
+def _confusion(axes: Axes, run: Run, confusion: Confusion, write: _Writer) -> None:
+    axes.imshow(matrix_pixels(confusion), interpolation="nearest")
+    size, strength = len(confusion), shades(confusion)
+    _title(axes, write(text("confusion.title")))
+    if size > 20:
+        axes.tick_params(labelsize=9)
+        return
+    names = [write(class_name(run, index)) for index in range(size)]
+    names = [name if len(name) <= 14 else name[:13] + "…" for name in names]
+    axes.set_xticks(range(size), names, rotation=45, ha="right", rotation_mode="anchor", size=11, parse_math=False)
+    axes.set_yticks(range(size), names, size=11, parse_math=False)
+    axes.set_xlabel(write(text("confusion.predicted")), size=12)
+    axes.set_ylabel(write(text("confusion.true")), size=12)
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
+    for row, column in np.argwhere(np.array(confusion) > 0):
+        strong = strength[row, column] > 0.6
+        place = {"ha": "center", "va": "center", "size": min(11, 90 / math.sqrt(size) / 2.5)}
+        axes.text(column, row, str(confusion[row][column]), color="white" if strong else PALETTE["ink"], **place)
+
+
+def _title(axes: Axes, title: str, *, pad: float = 10) -> None:
+    axes.set_title(title, size=13, color=PALETTE["ink"], loc="left", pad=pad, parse_math=False)

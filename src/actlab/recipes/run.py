@@ -1,0 +1,132 @@
+"""Carrying out a plan for images: data -> model -> fit -> report. Straight down."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from .. import _own, models, report
+from .._language import say
+from ..data import images
+from ..errors import UsageError
+from ..records import Evaluation, Run
+from ..train import Origin, Parts, as_part, fit
+from ..train.files import RunDirectory
+from ..train.show import Quiet, Show
+from .plan import DataPlan, ModelPlan, Plan
+
+Place = str | Path | Callable[[], Path]
+
+
+def run(plan: Plan, *, place: Place, resume: bool = False, show: Show | None = None) -> Run:
+    """Train as planned, write run directory and report, and return the record."""
+    data = load_data(plan)
+    torch.manual_seed(plan.settings.seed)
+    model = build_model(plan.model, data)
+    shape = prepared_shape(model, data)
+    origin = Origin(
+        recipe=plan.recipe,
+        preset=plan.preset,
+        plan=plan.model_dump(mode="json"),
+        model=plan.model.name,
+        arguments={"activation": plan.model.activation, **plan.model.arguments},
+        input_shape=shape,
+        multiply_adds=_multiply_adds(model, shape),
+    )
+    parts = data if isinstance(data, Parts) else image_parts(plan.data, data, shape)
+    where: dict[str, Path] = {}
+
+    def noted() -> Path:
+        where["path"] = Path(place() if callable(place) else place)
+        return where["path"]
+
+    done = fit(model, parts, settings=plan.settings, run_dir=noted, resume=resume, origin=origin, show=show or Quiet())
+    if where:  # only the first process has been asked for the place
+        if not isinstance(data, Parts):
+            done = _with_pictures(done, data)
+            RunDirectory(where["path"]).record(done)
+        report.write(where["path"])
+    return done
+
+
+def load_data(plan: Plan) -> images.ImageData | Parts:
+    """Images by name or folder, or what a function of the user's gives: Parts, or datasets (train, test) or (train, validation, test)."""
+    given = plan.data
+    if ":" not in given.source:
+        side = 224 if plan.model.name.startswith("alexnet") else 28 if plan.model.name in models.names() else 64
+        return images.load(given.source, validation=given.validation, limit=given.limit, seed=plan.settings.seed, image_size=side)
+    made = _own.call(given.source, {"seed": plan.settings.seed, "limit": given.limit})
+    if isinstance(made, Parts | images.ImageData):
+        return made
+    if isinstance(made, tuple) and len(made) in (2, 3) and not all(torch.is_tensor(one) for one in made):
+        train, *held, test = (as_part(one) for one in made)
+        return Parts(train, held[0] if held else None, test)
+    raise UsageError(
+        say(
+            f"expected {given.source} to return (train, test) or (train, validation, test) datasets; got {type(made).__name__}",
+            f"{given.source} 应返回数据集 (train, test) 或 (train, validation, test)；得到 {type(made).__name__}",
+        )
+    )
+
+
+def build_model(plan: ModelPlan, data: images.ImageData | Parts) -> nn.Module:
+    """The network for these data. A callable of the user's gets of `classes`, `channels`, `activation` what it takes."""
+    offered: dict[str, Any] = {"activation": plan.activation, **plan.arguments}
+    if isinstance(data, images.ImageData):
+        channel, height, width = data.train.images.shape[1:]
+        offered = {"classes": len(data.classes), "channels": channel, **offered}
+        if plan.name == "mlp":
+            offered["inputs"] = offered.pop("channels") * height * width
+    if ":" in plan.name:
+        model = _own.call(plan.name, offered)
+        if not isinstance(model, nn.Module):
+            raise UsageError(say(f"expected {plan.name} to return an nn.Module; got {type(model).__name__}", f"{plan.name} 应返回 nn.Module；得到 {type(model).__name__}"))
+    else:
+        model = models.build(plan.name, **offered)
+    return models.initialise(model, plan.initialise)
+
+
+def prepared_shape(model: nn.Module, data: images.ImageData | Parts) -> tuple[int, ...]:
+    """Shape of one example as the network sees it."""
+    if isinstance(data, Parts):
+        inputs, _ = data.train[torch.tensor([0])]
+        return tuple(data.prepare(inputs, False).shape[1:])
+    channels, height, width = data.train.images.shape[1:]
+    if isinstance(model, models.MLP):
+        return (channels, height, width)
+    side = getattr(model, "input_size", None)
+    return (channels, side, side) if side else (channels, height, width)
+
+
+def image_parts(plan: DataPlan, data: images.ImageData, shape: tuple[int, ...]) -> Parts:
+    """The three parts of image data with their preparation."""
+    augment = None
+    if plan.flip or plan.crop or plan.erase or plan.colour:
+        augment = images.Augment(flip=plan.flip, crop=plan.crop, erase=plan.erase, colour=plan.colour)
+    return Parts(data.train, data.validation, data.test, prepare=preparation(plan.normalise, data, shape, augment), facts=data.facts())
+
+
+def preparation(normalise: bool, data: images.ImageData, shape: tuple[int, ...], augment: images.Augment | None = None) -> images.Prepare:
+    """Resize and normalise to what a network of that input shape wants."""
+    size = shape[-1] if shape[-1] != data.train.images.shape[-1] else None
+    if not normalise:
+        return images.Prepare(size=size, augment=augment)
+    return images.Prepare(size=size, mean=data.mean, std=data.std, augment=augment)
+
+
+def _multiply_adds(model: nn.Module, shape: tuple[int, ...]) -> int | None:
+    try:
+        return models.summarise(model, shape).multiply_adds
+    except Exception:  # a user's model may want other inputs than one tensor of floats
+        return None
+
+
+def _with_pictures(run: Run, data: images.ImageData) -> Run:
+    """The record with the picture of every mistake in it."""
+    if run.test is None:
+        return run
+    mistakes = tuple(one.model_copy(update={"image_png": images.png_base64(data.test.images[one.index])}) for one in run.test.mistakes)
+    test: Evaluation = run.test.model_copy(update={"mistakes": mistakes})
+    return run.model_copy(update={"test": test})

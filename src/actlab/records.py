@@ -1,0 +1,149 @@
+"""Frozen records of what happened. Everything that shows results reads these and nothing else.
+
+A record is JSON on disk (`run.json`) and a pydantic model in memory. Losses are in nats per example, times in seconds, accuracies
+in [0, 1].
+"""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+Status = Literal["running", "finished", "interrupted", "failed"]
+
+
+class Record(BaseModel):
+    """Immutable, and strict about names, so that a file of another version is noticed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DataFacts(Record):
+    """Which data a run saw, and under which terms they may be shown."""
+
+    name: str
+    classes: tuple[str, ...] = ()
+    sizes: dict[str, int]  # examples in "train", "validation", "test"
+    example_shape: tuple[int, ...] = ()  # of one raw example, for images (channel, height, width)
+    licence: str = ""
+    attribution: str = ""
+
+
+class ModelFacts(Record):
+    """What is needed to build the network again, and its size."""
+
+    name: str  # a name of `actlab models`, or file.py:callable
+    arguments: dict[str, Any] = {}
+    parameters: int
+    multiply_adds: int | None = None  # forward, one example; None where it could not be counted
+    input_shape: tuple[int, ...] = ()
+
+
+class Machine(Record):
+    """Where it ran: needed to read any number of seconds."""
+
+    processor: str
+    cores: int
+    threads: int
+    memory_bytes: int
+    device: str
+    processes: int
+    system: str
+    python: str
+    torch: str
+    actlab: str
+
+
+class Clock(Record):
+    """Seconds by kind, summed over all sessions of a resumed run."""
+
+    compute: float  # forward, backward and step alone: the clock of the study notes
+    training: float  # the whole training loop, waiting for data and checkpoints included
+    evaluation: float
+    total: float  # everything from start to report
+
+
+class Epoch(Record):
+    """One row of `metrics.csv`. Holds nothing that depends on the clock, so that a resumed run gives the same file."""
+
+    epoch: int  # counted from 1
+    step: int  # optimiser steps done
+    examples: int  # examples seen
+    learning_rate: float  # at the last step
+    train_loss: float
+    train_accuracy: float | None = None
+    validation_loss: float | None = None
+    validation_accuracy: float | None = None
+    test_loss: float | None = None  # only where a recipe reports it per epoch; never used to choose
+    test_accuracy: float | None = None
+    gradient_norm: float | None = None  # mean over the epoch, before clipping
+    clipped_share: float | None = None  # share of steps in which the gradient was clipped
+
+
+class Mistake(Record):
+    """A test image the network got wrong, with its picture."""
+
+    index: int
+    truth: int
+    predicted: int
+    probability: float  # given to the wrong class
+    image_png: str = ""  # base64
+
+
+class Evaluation(Record):
+    """Result on one part of the data."""
+
+    part: Literal["train", "validation", "test"]
+    count: int
+    loss: float
+    accuracy: float | None = None
+    confusion: tuple[tuple[int, ...], ...] = ()  # row: true class, column: predicted class
+    mistakes: tuple[Mistake, ...] = ()  # the most confident ones first
+
+
+class Run(Record):
+    """One training, from its command to its result."""
+
+    name: str
+    recipe: str
+    preset: str = ""
+    status: Status
+    created: str  # ISO 8601, UTC
+    message: str = ""  # why it stopped, when it did not simply finish
+    settings: dict[str, Any]
+    model: ModelFacts
+    data: DataFacts
+    machine: Machine
+    clock: Clock
+    steps: int
+    examples: int
+    resumed: int = 0  # how many times it was taken up again
+    epochs: tuple[Epoch, ...] = ()
+    best_epoch: int | None = None  # chosen on validation data
+    test: Evaluation | None = None
+
+    @classmethod
+    def read(cls, directory: str | Path) -> "Run":
+        """The record in a run directory."""
+        from ._language import say
+        from .errors import ActlabError
+
+        path = Path(directory) / "run.json"
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except FileNotFoundError:
+            raise ActlabError(
+                say(f"expected a run directory with run.json; '{directory}' has none", f"“{directory}”中没有 run.json，不是运行目录")
+            ) from None
+        except ValueError as error:
+            raise ActlabError(
+                say(
+                    f"'{path}' is not a run record of this version of Actlab: {first_line(error)}",
+                    f"“{path}”不是本版本 Actlab 的运行记录：{first_line(error)}",
+                )
+            ) from None
+
+
+def first_line(error: Exception) -> str:
+    """The error's own message, cut to its first line."""
+    return (str(error) or type(error).__name__).splitlines()[0]

@@ -1,0 +1,60 @@
+"""`report.html`: everything about one run on one page that needs no network, in English and Chinese."""
+
+import base64
+import hashlib
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+
+from . import _report_results as results
+from . import _report_training as training
+from ._language import language
+from ._plot_events import read_steps
+from ._report_files import replace
+from ._report_text import html, text
+from .records import Run
+
+__all__ = ["page", "write"]
+
+
+def write(run_directory: str | Path) -> Path:
+    """Write `report.html` into a run directory, whole or not at all, and return its path.
+
+    The page opens in the language in force now. Raises ActlabError where there is no run record or no room.
+    """
+    run_directory = Path(run_directory)
+    path = run_directory / "report.html"
+    content = page(run_directory)
+    with replace(path, "w") as file:
+        file.write(content)
+    return path
+
+
+def page(run_directory: Path) -> str:
+    """The page as text; of the run directory it reads run.json, events.jsonl and model.safetensors."""
+    run = Run.read(run_directory)
+    sections = [
+        training.header(run),
+        training.curves(run, read_steps(run_directory)),
+        training.speed(run),
+        *results.classes(run),
+        results.first_layer_pictures(run_directory, run),
+        results.mistakes(run),
+        training.epochs(run),
+        training.facts(run),
+    ]
+    script = _resource("_report_template.js")
+    return Template(_resource("_report_template.html")).substitute(
+        language=language(),
+        title=escape(f"{run.name} · Actlab"),
+        # Only this script may run, so that nothing in a record can, should it ever slip through the escaping.
+        script_hash="sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        script=script,
+        body="\n".join(section for section in sections if section),
+        footer=html(text("footer", version=run.machine.actlab)),
+    )
+
+
+def _resource(name: str) -> str:
+    return (files(__package__ or "actlab") / name).read_text(encoding="utf-8")

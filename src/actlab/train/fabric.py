@@ -1,0 +1,64 @@
+"""Starting Lightning Fabric from settings, and agreeing on things between processes."""
+
+import logging
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from .._language import say
+from ..errors import ActlabError, UsageError
+from .settings import Settings
+
+_PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
+_DEVICES = ("auto", "cpu", "cuda", "mps")
+Result = TypeVar("Result")
+
+
+def start(settings: Settings) -> Any:
+    """A launched Fabric; with several devices this starts the other processes, which run the same command up to here."""
+    import torch
+    from lightning_fabric import Fabric
+
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    if settings.device not in _DEVICES:
+        raise UsageError(say(f"device: expected one of {', '.join(_DEVICES)}; got '{settings.device}'", f"device：可用 {'、'.join(_DEVICES)}；得到“{settings.device}”"))
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not available.get(settings.device, True):
+        raise UsageError(say(f"device {settings.device} is not available here; use --device cpu", f"这里没有 {settings.device} 设备；请用 --device cpu"))
+    on_cpu = settings.device == "cpu" or (settings.device == "auto" and not any(available.values()))
+    if settings.strategy == "fsdp" and on_cpu:
+        raise UsageError(say("strategy fsdp needs CUDA devices; use --strategy ddp on a CPU", "fsdp 需要 CUDA 设备；在 CPU 上请用 --strategy ddp"))
+    strategy: Any = settings.strategy
+    if strategy == "fsdp":
+        from lightning_fabric.strategies import FSDPStrategy
+
+        strategy = FSDPStrategy(state_dict_type="full")
+    elif strategy == "auto" and settings.devices > 1:
+        strategy = "ddp"
+    try:
+        fabric = Fabric(
+            accelerator="cpu" if on_cpu else settings.device,
+            devices=settings.devices,
+            strategy=strategy,
+            precision=_PRECISIONS[settings.precision],  # pyright: ignore[reportArgumentType]
+        )
+    except Exception as error:  # Fabric raises its own kinds for devices that are not there
+        raise UsageError(say(f"cannot use {settings.devices} device(s): {error}", f"无法使用 {settings.devices} 个设备：{error}")) from error
+    fabric.launch()
+    return fabric
+
+
+def on_first(fabric: Any, act: Callable[[], Result]) -> Result:
+    """`act()` in the first process, its result in all of them; an ActlabError is raised in all of them, so that none waits in vain."""
+    if fabric.world_size == 1:
+        return act()
+    result: Any = None
+    error: ActlabError | None = None
+    if fabric.is_global_zero:
+        try:
+            result = act()
+        except ActlabError as raised:
+            error = raised
+    result, error = fabric.broadcast((result, error))
+    if error is not None:
+        raise error
+    return result

@@ -1,0 +1,172 @@
+"""The run directory: every file is written to a temporary name and renamed, so that a killed process leaves whole files."""
+
+import csv
+import io
+import json
+import os
+import time
+import tomllib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+import torch
+from safetensors.torch import save as safetensors_bytes
+from torch import Tensor
+
+from .._language import say
+from ..errors import ActlabError, UsageError
+from ..records import Epoch, Run, first_line
+
+
+def write_whole(path: Path, write: Callable[[Path], None]) -> None:
+    """Let `write` fill a temporary file beside `path`, then rename it; raises ActlabError, with nothing damaged, if that fails."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        write(temporary)
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except (OSError, RuntimeError) as error:  # torch.save reports a full disk as RuntimeError
+        temporary.unlink(missing_ok=True)
+        raise cannot_write(path, error) from error
+
+
+def cannot_write(path: Path, error: Exception) -> ActlabError:
+    """The one sentence for a disk that is full, read-only or gone."""
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else first_line(error)
+    return ActlabError(
+        say(
+            f"could not write '{path}' ({reason}); free some space or choose another directory with --out, files already there are whole",
+            f"无法写入“{path}”（{reason}）；请腾出空间或用 --out 换一个目录，已有的文件完好无损",
+        )
+    )
+
+
+class RunDirectory:
+    """The files of one run. Made by `create` or `reopen`."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.checkpoint = path / "checkpoints" / "last.pt"
+        self.best = path / "checkpoints" / "best.pt"
+
+    @classmethod
+    def create(cls, path: Path, plan: dict[str, Any]) -> "RunDirectory":
+        """A new run; raises UsageError if there is one already."""
+        if (path / "config.toml").exists():
+            raise UsageError(
+                say(
+                    f"'{path}' already holds a run; go on with it by --resume or choose another directory with --out",
+                    f"“{path}”中已有一次运行；用 --resume 继续，或用 --out 换一个目录",
+                )
+            )
+        files = cls(path)
+        try:
+            files.checkpoint.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise cannot_write(path, error) from error
+        files.text("config.toml", tomli_w.dumps(without_none(plan)))
+        return files
+
+    @classmethod
+    def reopen(cls, path: Path, plan: dict[str, Any]) -> "RunDirectory":
+        """A run to go on with; starts it anew if nothing was written yet. Raises UsageError if it was another run."""
+        if not (path / "config.toml").exists():
+            return cls.create(path, plan)
+        before, now = flat(read_config(path)), flat(without_none(plan))
+        changed = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
+        if changed:
+            name = changed[0]
+            raise UsageError(
+                say(
+                    f"cannot resume '{path}': it was started with {name} = {before.get(name)!r}, not {now.get(name)!r}",
+                    f"无法继续“{path}”：它开始时 {name} = {before.get(name)!r}，而不是 {now.get(name)!r}",
+                )
+            )
+        files = cls(path)
+        files.checkpoint.parent.mkdir(parents=True, exist_ok=True)
+        return files
+
+    def text(self, name: str, content: str) -> None:
+        """Write a small text file."""
+        write_whole(self.path / name, lambda temporary: _write_bytes(temporary, content.encode()))
+
+    def event(self, kind: str, **values: Any) -> None:
+        """Append a line to `events.jsonl`: {"event": kind, "time": seconds since 1970, ...}."""
+        line = json.dumps({"event": kind, "time": round(time.time(), 3), **values}, ensure_ascii=False)
+        path = self.path / "events.jsonl"
+        try:
+            with path.open("a", encoding="utf-8") as file:
+                file.write(line + "\n")
+        except OSError as error:
+            raise cannot_write(path, error) from error
+
+    def metrics(self, rows: Sequence[Epoch]) -> None:
+        """Write `metrics.csv`, one row an epoch. It holds no clock: a resumed run gives the same file, byte for byte."""
+        out = io.StringIO()
+        writer = csv.DictWriter(out, list(Epoch.model_fields), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({name: "" if value is None else value for name, value in row.model_dump().items()} for row in rows)
+        self.text("metrics.csv", out.getvalue())
+
+    def record(self, run: Run) -> None:
+        """Write `run.json`."""
+        self.text("run.json", run.model_dump_json(indent=1) + "\n")
+
+    def weights(self, state: dict[str, Tensor]) -> None:
+        """Write `model.safetensors`."""
+        content = safetensors_bytes({name: tensor.detach().cpu().contiguous().clone() for name, tensor in state.items()})
+        write_whole(self.path / "model.safetensors", lambda temporary: _write_bytes(temporary, content))
+
+    def save(self, state: dict[str, Any], path: Path | None = None) -> int:
+        """Write a checkpoint; returns its size in bytes."""
+        path = path or self.checkpoint
+        write_whole(path, lambda temporary: torch.save(state, temporary))
+        return path.stat().st_size
+
+    def load(self, device: torch.device, path: Path | None = None) -> dict[str, Any] | None:
+        """The last checkpoint, or None if there is none; raises ActlabError if the file is damaged."""
+        path = path or self.checkpoint
+        if not path.exists():
+            return None
+        try:
+            return torch.load(path, map_location=device, weights_only=True)
+        except Exception as error:  # torch raises half a dozen kinds for a damaged file
+            raise ActlabError(
+                say(
+                    f"the checkpoint '{path}' cannot be read ({first_line(error)}); remove it to start this run anew",
+                    f"无法读取检查点“{path}”（{first_line(error)}）；删除它即可重新开始",
+                )
+            ) from error
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """The plan in `config.toml` of a run directory, or in a .toml file."""
+    file = path / "config.toml" if path.is_dir() else path
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError(say(f"expected a config file; '{file}' does not exist", f"配置文件“{file}”不存在")) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise UsageError(say(f"'{file}' is not TOML: {first_line(error)}", f"“{file}”不是 TOML：{first_line(error)}")) from None
+
+
+def without_none(value: Any) -> Any:
+    """`value` with every None left out of its dictionaries: TOML knows none."""
+    if isinstance(value, dict):
+        return {key: without_none(one) for key, one in value.items() if one is not None}
+    return [without_none(one) for one in value] if isinstance(value, list | tuple) else value
+
+
+def flat(plan: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested dictionaries as one, with dotted names."""
+    found: dict[str, Any] = {}
+    for key, value in plan.items():
+        found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return found
+
+
+def _write_bytes(path: Path, content: bytes) -> None:
+    path.write_bytes(content)

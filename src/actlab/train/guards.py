@@ -1,0 +1,110 @@
+"""What stops a training: a loss that is not finite or runs away, Ctrl-C, SIGTERM."""
+
+import math
+import signal
+import threading
+from types import FrameType, TracebackType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .._language import say
+from ..errors import ActlabError
+
+
+class Diverged(ActlabError):
+    """The loss is not finite, or many times what it was at the start."""
+
+
+class Interrupted(ActlabError):
+    """Stopped from outside, with a checkpoint to go on from."""
+
+
+class StopSignals:
+    """Within this context Ctrl-C and SIGTERM only set `received`; the loop stops at the end of its step.
+
+    A second signal acts as it would without the context. Outside the main thread, where Python allows no handlers, nothing changes.
+    """
+
+    def __init__(self) -> None:
+        self.received: signal.Signals | None = None
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> "StopSignals":
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._restore()
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.received = signal.Signals(number)
+        self._restore()
+
+    def _restore(self) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before.clear()
+
+
+def finite(model: nn.Module) -> bool:
+    """Whether every floating-point weight and buffer is finite."""
+    tensors = [t for t in (*model.parameters(), *model.buffers()) if t.is_floating_point()]
+    return all(bool(torch.isfinite(t.detach().sum(dtype=torch.float64) if t.device.type != "mps" else t.sum())) for t in tensors)
+
+
+def culprit(model: nn.Module, inputs: Tensor) -> str:
+    """The layer at which a forward pass goes wrong, in words: the first with a result that is not finite, else the one that grows most.
+
+    `inputs` is a prepared batch. Weights are looked at first: a layer whose own weights are not finite is named before any that only
+    passes the damage on.
+    """
+    for name, module in model.named_modules():
+        own = [p for p in module.parameters(recurse=False) if p.is_floating_point()]
+        if any(not torch.isfinite(p.detach()).all() for p in own):
+            return say(
+                f"layer '{name}' ({type(module).__name__}), whose weights are not finite", f"层“{name}”（{type(module).__name__}），其权重已非有限值"
+            )
+    growth: list[tuple[float, str, str]] = []
+    names = {module: name for name, module in model.named_modules()}
+
+    def look(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+        if torch.is_tensor(output) and inputs and torch.is_tensor(inputs[0]):
+            before, after = inputs[0].detach().float().abs().mean().item(), output.detach().float().abs().mean().item()
+            ratio = after / before if before > 0 else 0.0
+            growth.append((ratio if math.isfinite(after) else math.inf, names[module], type(module).__name__))
+
+    hooks = [module.register_forward_hook(look) for module in model.modules() if not list(module.children())]
+    training = model.training
+    try:
+        model.eval()
+        with torch.no_grad():
+            model(inputs)
+    finally:
+        model.train(training)
+        for hook in hooks:
+            hook.remove()
+    if not growth:
+        return say("the model as a whole", "整个模型")
+    ratio, name, kind = next((one for one in growth if one[0] == math.inf), max(growth))
+    if ratio == math.inf:
+        return say(f"layer '{name}' ({kind}), the first whose result is not finite", f"层“{name}”（{kind}），其结果首先变为非有限值")
+    return say(f"layer '{name}' ({kind}), which enlarges its input {ratio:.3g} times", f"层“{name}”（{kind}），它把输入放大了 {ratio:.3g} 倍")
+
+
+def diverged(step: int, loss: float, first_loss: float | None, where: str, rate: float, clip_norm: float | None) -> Diverged:
+    """The sentence for a run that went wrong."""
+    if math.isfinite(loss):
+        what = say(f"the loss rose from {first_loss:.3g} to {loss:.3g}", f"损失从 {first_loss:.3g} 升到 {loss:.3g}")
+    else:
+        what = say(f"the loss became {loss}", f"损失变为 {loss}")
+    clip = say("", "") if clip_norm is not None else say(" or gradient clipping, --set clip_norm=1", "，或梯度裁剪 --set clip_norm=1")
+    return Diverged(
+        say(
+            f"training diverged at step {step}: {what}, at {where}; try a smaller rate, --learning-rate {rate / 10:.2g}{clip}",
+            f"训练在第 {step} 步发散：{what}，位于{where}；请试更小的学习率 --learning-rate {rate / 10:.2g}{clip}",
+        )
+    )

@@ -1,0 +1,173 @@
+"""Checkpoints and the record: what a training under way leaves on disk."""
+
+import time
+from datetime import UTC, datetime
+from typing import Any, NoReturn
+
+from torch import nn
+
+from .._language import say
+from ..errors import ActlabError
+from ..records import Clock, Evaluation, ModelFacts, Run, Status
+from . import guards
+from .machine import describe
+from .progress import Progress
+from .session import Session
+
+_SAVING_SHARE = 0.02  # of the time, at most, goes into checkpoints within an epoch
+
+
+def save_is_due(s: Session) -> bool:
+    """Whether it is time for a checkpoint within the epoch."""
+    if s.files is None or not s.first:
+        return False
+    since, seconds = time.perf_counter() - s.saved_at, s.progress.seconds
+    return since >= s.settings.checkpoint_seconds and seconds.saving <= _SAVING_SHARE * (seconds.loop + since)
+
+
+def save(s: Session) -> None:
+    """Write the checkpoint; raises Diverged, and keeps the one before, if a weight is not finite."""
+    if s.files is None:
+        return
+    if not guards.finite(s.model):
+        diverged(s, float("nan"))
+    began, size = time.perf_counter(), 0
+    s.progress.seconds.total = began - s.began
+    progress = s.progress.model_dump_json()
+    if s.settings.strategy == "fsdp":
+        state = {"model": s.wrapped, **{f"optimiser{i}": o for i, o in enumerate(s.optimisers)}, "progress": progress}
+        s.fabric.save(s.files.checkpoint, state)
+    elif s.first:
+        size = s.files.save(
+            {
+                "model": s.model.state_dict(),
+                "optimisers": [optimiser.state_dict() for optimiser in s.optimisers],
+                "average": None if s.average is None else s.average.state_dict(),
+                "scaler": _scaler_state(s),
+                "progress": progress,
+            }
+        )
+    s.saved_at = time.perf_counter()
+    s.progress.seconds.saving += s.saved_at - began
+    s.event("checkpoint", step=s.progress.step, bytes=size, seconds=round(s.saved_at - began, 3))
+
+
+def restore(s: Session) -> None:
+    """Go back to the last checkpoint, if there is one."""
+    if s.files is None or not s.files.checkpoint.exists():
+        return
+    if s.settings.strategy == "fsdp":
+        state: dict[str, Any] = {"model": s.wrapped, **{f"optimiser{i}": o for i, o in enumerate(s.optimisers)}, "progress": ""}
+        s.fabric.load(s.files.checkpoint, state, weights_only=True)
+    else:
+        loaded = s.files.load(s.fabric.device)
+        assert loaded is not None
+        state = loaded
+        _fill(s.model, state["model"])
+        for optimiser, saved in zip(s.optimisers, state["optimisers"], strict=True):
+            optimiser.load_state_dict(saved)
+        if s.average is not None:
+            s.average.load_state_dict(state["average"])
+        if state["scaler"] is not None:
+            s.fabric.strategy.precision.load_state_dict(state["scaler"])
+    s.progress = Progress.model_validate_json(state["progress"])
+    s.progress.resumed += 1
+    s.began -= s.progress.seconds.total  # so that the clock goes on
+
+
+def _fill(model: nn.Module, state: dict[str, Any]) -> None:
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        raise ActlabError(
+            say(f"the checkpoint holds another network than this one: {error}", f"检查点中的网络与当前网络不同：{error}")
+        ) from error
+
+
+def _scaler_state(s: Session) -> dict[str, Any] | None:
+    state = s.fabric.strategy.precision.state_dict()
+    return state or None
+
+
+def keep_best(s: Session) -> None:
+    """Keep the weights as they are now as the best so far."""
+    if s.settings.patience is None or not s.first:
+        return
+    if s.files is not None:
+        s.files.save(s.evaluated.state_dict(), s.files.best)
+    else:
+        s.best = {name: tensor.detach().clone() for name, tensor in s.evaluated.state_dict().items()}
+
+
+def take_best(s: Session) -> None:
+    """Put the best weights back into the model."""
+    if s.settings.patience is None or s.progress.best_epoch is None:
+        return
+    best = s.best if s.files is None else s.files.load(s.fabric.device, s.files.best)
+    if best is not None:
+        s.evaluated.load_state_dict(best)
+
+
+def interrupt(s: Session) -> NoReturn:
+    """Leave a resumable run behind and stop."""
+    name = s.signals.received.name if s.signals.received else "another process"
+    where = say(f"; the same command with --resume goes on from there ({s.files.path})", f"；用同一命令加 --resume 继续（{s.files.path}）") if s.files else ""
+    raise guards.Interrupted(
+        say(f"stopped by {name} after step {s.progress.step} of {s.steps}{where}", f"在第 {s.progress.step}/{s.steps} 步后因 {name} 停止{where}")
+    )
+
+
+def diverged(s: Session, loss: float) -> NoReturn:
+    """Stop with the step, the layer and what to try."""
+    where = say("an unknown layer", "未知的层")
+    if s.inputs is not None:
+        with s.fabric.autocast():
+            where = guards.culprit(s.model, s.inputs)
+    raise guards.diverged(s.progress.step, loss, s.progress.first_loss, where, s.settings.learning_rate, s.settings.clip_norm)
+
+
+def record_failure(s: Session, error: BaseException) -> None:
+    """Write down why the run ended, as far as the disk still allows."""
+    if s.files is None or not s.first:
+        return
+    status: Status = "interrupted" if isinstance(error, guards.Interrupted | KeyboardInterrupt) else "failed"
+    message = str(error) or type(error).__name__
+    try:
+        s.files.metrics(s.progress.rows)
+        s.files.record(describe_run(s, status, message=message))
+        s.event(status, step=s.progress.step, message=message)
+    except ActlabError:
+        pass  # the disk is what failed; the error already raised says so
+
+
+def describe_run(s: Session, status: Status, *, test: Evaluation | None = None, message: str = "") -> Run:
+    """The record as things stand."""
+    p, seconds = s.progress, s.progress.seconds
+    total = time.perf_counter() - s.began
+    return Run(
+        name=s.files.path.name if s.files else s.origin.recipe,
+        recipe=s.origin.recipe,
+        preset=s.origin.preset,
+        status=status,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        message=message,
+        settings=s.origin.plan or {"settings": s.settings.model_dump()},
+        model=ModelFacts(
+            name=s.origin.model or type(s.model).__name__,
+            arguments=s.origin.arguments,
+            parameters=sum(parameter.numel() for parameter in s.model.parameters()),
+            multiply_adds=s.origin.multiply_adds,
+            input_shape=s.origin.input_shape,
+        ),
+        data=s.parts.described(),
+        machine=describe(s.fabric.device, s.fabric.world_size),
+        clock=Clock(
+            compute=max(0.0, seconds.loop - seconds.fetch - seconds.saving), training=seconds.loop, evaluation=seconds.evaluation, total=total
+        ),
+        steps=p.step,
+        examples=p.sums.count,
+        resumed=p.resumed,
+        epochs=tuple(p.rows),
+        best_epoch=p.best_epoch,
+        test=test,
+    )

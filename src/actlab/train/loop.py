@@ -1,0 +1,216 @@
+"""`fit`: one straight loop from a model and data to a Run record."""
+
+import math
+import time
+
+import torch
+from torch import Tensor, nn
+
+from .._language import say
+from ..records import Run
+from . import keeping, optimisers, results, seeds
+from .evaluation import Loss, is_classification
+from .origin import Origin
+from .parts import Parts
+from .progress import Sums
+from .schedules import factor
+from .session import Place, Session, open_session
+from .settings import Settings
+from .show import Quiet, Show
+
+_CHECK_STEPS = 20  # over this many steps the loss is averaged before it is compared with the first one
+_EVENTS = 200  # points of the fine curve over a whole run
+
+
+def fit(
+    model: nn.Module,
+    parts: Parts,
+    *,
+    settings: Settings | None = None,
+    loss: Loss | None = None,
+    run_dir: Place = None,
+    resume: bool = False,
+    origin: Origin | None = None,
+    show: Show | None = None,
+) -> Run:
+    """Train `model` on `parts.train`, evaluate it, and return the record of the run.
+
+    `loss(outputs, targets)` is a mean over the batch; by default cross-entropy with the label smoothing of `settings`. The model is
+    changed in place and ends with the weights that were evaluated: the best ones with `patience`, the averaged ones with `ema`. With
+    `run_dir` (or a function that names it) everything is also written there; `resume` goes on from its last checkpoint, on a CPU bit
+    for bit as if it had never stopped.
+
+    Raises UsageError for settings that cannot work, Diverged when the loss runs away, Interrupted after Ctrl-C or SIGTERM, and
+    ActlabError when files cannot be written.
+    """
+    opened = open_session(model, parts, settings or Settings(), loss, run_dir, resume, origin or Origin(), show or Quiet())
+    if isinstance(opened, Run):
+        return opened
+    try:
+        with opened.signals:
+            if resume:
+                keeping.restore(opened)
+            return _train(opened)
+    except BaseException as error:
+        keeping.record_failure(opened, error)
+        raise
+    finally:
+        opened.show.stop()
+
+
+def _train(s: Session) -> Run:
+    p = s.progress
+    s.show.start(_title(s), p.step, s.steps)
+    s.event("resume" if p.resumed else "start", step=p.step, steps=s.steps)
+    if p.step == 0:
+        keeping.save(s)
+    while len(p.rows) < s.epochs and not results.patience_is_out(s):
+        _epoch(s)
+        results.close_epoch(s)
+        keeping.save(s)
+    if len(p.rows) < s.epochs:
+        s.show.note(say(f"stopped early: nothing better since epoch {p.best_epoch}", f"提前停止：第 {p.best_epoch} 轮之后没有更好的结果"))
+    return results.finish(s)
+
+
+def _epoch(s: Session) -> None:
+    """The steps left in this epoch."""
+    p, size = s.progress, s.settings.batch_size
+    order = seeds.order(s.settings.seed, len(p.rows), len(s.parts.train))
+    start = len(p.rows) * s.per_epoch
+    last = min(start + s.per_epoch, s.steps)
+    event_every = max(1, s.steps // _EVENTS)
+    s.wrapped.train()
+    began = time.perf_counter()
+    while p.step < last:
+        batch = order[(p.step - start) * size : (p.step - start + 1) * size]
+        _step(s, batch)
+        event = p.step % event_every == 0 or p.step == last
+        stop = save = False
+        if event or p.step % _CHECK_STEPS == 0 or s.fabric.device.type == "cpu":
+            stop, save = _read(s)
+        recent = None
+        if event:
+            recent, p.at_event = p.sums.since(p.at_event), p.mark()
+            s.event("step", **_facts(s, recent, time.perf_counter() - began))
+        s.show.step(p.step, len(batch), recent)
+        if stop or save:
+            p.seconds.loop, began = p.seconds.loop + time.perf_counter() - began, time.perf_counter()
+            keeping.save(s)
+        if stop:
+            keeping.interrupt(s)
+    p.seconds.loop += time.perf_counter() - began
+
+
+def _step(s: Session, batch: Tensor) -> None:
+    """One optimiser step on the examples of `batch`, shared out over the processes."""
+    p, fabric = s.progress, s.fabric
+    seeds.seed_step(s.settings.seed, p.step, fabric.global_rank)
+    optimisers.set_rates(s.optimisers, factor(s.settings.schedule, p.step, s.steps, s.settings.warmup))
+    mine = batch[fabric.global_rank :: fabric.world_size]
+    pieces = mine.chunk(s.settings.accumulate) if len(mine) else (batch[:1],)
+    share = fabric.world_size / len(batch) if len(mine) else 0.0  # a process without examples helps with a gradient of zero
+    total = torch.zeros(2, device=fabric.device)
+    for number, piece in enumerate(pieces):
+        inputs, targets = _fetch(s, piece)
+        with fabric.no_backward_sync(s.wrapped, enabled=number + 1 < len(pieces)):
+            outputs = s.wrapped(inputs)
+            loss = s.loss(outputs, targets)
+            fabric.backward(loss * (len(piece) * share))
+        if share:
+            total += _tally(outputs, targets, loss)
+        s.inputs = inputs
+    norm = _clip(s)
+    for optimiser in s.optimisers:
+        optimiser.step()
+        optimiser.zero_grad()
+    if s.average is not None:
+        s.average.update_parameters(s.model)
+    p.step += 1
+    _note(s, total, norm, len(batch))
+
+
+def _fetch(s: Session, indices: Tensor) -> tuple[Tensor, Tensor]:
+    began = time.perf_counter()
+    inputs, targets = s.parts.train[indices]
+    if s.fabric.device.type != "cpu":
+        inputs, targets = inputs.to(s.fabric.device, non_blocking=True), targets.to(s.fabric.device, non_blocking=True)
+    inputs = s.laid_out(s.parts.prepare(inputs, True))
+    s.progress.seconds.fetch += time.perf_counter() - began
+    return inputs, targets
+
+
+def _tally(outputs: Tensor, targets: Tensor, loss: Tensor) -> Tensor:
+    """Sum of losses and number of right answers."""
+    loss = loss.detach().float() * len(targets)
+    right = (outputs.argmax(1) == targets).sum().float() if is_classification(outputs, targets) else torch.zeros_like(loss)
+    return torch.stack([loss, right])
+
+
+def _clip(s: Session) -> Tensor | None:
+    """Unscale, then clip the gradient of all parameters together; its norm before clipping."""
+    if s.settings.clip_norm is None:
+        return None
+    return s.fabric.clip_gradients(s.wrapped, s.optimisers[0], max_norm=s.settings.clip_norm, error_if_nonfinite=False)
+
+
+def _note(s: Session, total: Tensor, norm: Tensor | None, count: int) -> None:
+    """Put the figures of a step aside, on the device: reading them is left to `_read`."""
+    flags = [s.signals.received is not None, keeping.save_is_due(s), count if s.first else 0]
+    norm = torch.zeros(1, device=total.device) if norm is None or not s.first else norm.detach().float().reshape(1)
+    s.pending.append(torch.cat([total, norm, torch.tensor(flags, dtype=torch.float32, device=total.device)]))
+
+
+def _read(s: Session) -> tuple[bool, bool]:
+    """Take in the figures put aside, look for divergence, and agree with the other processes on stopping and saving."""
+    p, clip_norm = s.progress, s.settings.clip_norm
+    figures = torch.stack(s.pending)
+    s.pending.clear()
+    if s.fabric.world_size > 1:
+        figures = s.fabric.all_reduce(figures, reduce_op="sum")
+    stop = save = False
+    for loss, score, norm, stops, saves, count in figures.tolist():
+        p.sums.loss += loss
+        p.sums.score += score
+        p.sums.count += int(count)
+        p.sums.norm += norm
+        p.sums.clipped += clip_norm is not None and norm > clip_norm
+        p.sums.steps += 1
+        stop, save = stop or stops > 0, save or saves > 0
+        if p.first_loss is None:
+            p.first_loss = loss / count
+        if not math.isfinite(loss):
+            keeping.diverged(s, loss / count)
+    if p.step % _CHECK_STEPS == 0:
+        recent, p.at_check = p.sums.since(p.at_check).mean_loss, p.mark()
+        if p.first_loss and recent > s.settings.divergence * p.first_loss:
+            keeping.diverged(s, recent)
+    return stop, save
+
+
+def _facts(s: Session, recent: Sums, seconds: float) -> dict[str, float | int | None]:
+    """One line of the fine curve."""
+    p = s.progress
+    elapsed = p.seconds.loop + seconds
+    rate = p.sums.count / elapsed if elapsed > 0 else 0.0
+    return {
+        "step": p.step,
+        "epoch": len(p.rows) + 1,
+        "examples": p.sums.count,
+        "loss": recent.mean_loss,
+        "accuracy": recent.mean_score,
+        "learning_rate": s.optimisers[-1].param_groups[0]["lr"],
+        "gradient_norm": recent.norm / max(1, recent.steps) if s.settings.clip_norm is not None else None,
+        "examples_per_second": round(rate, 2),
+        "seconds_left": round((s.steps - p.step) * elapsed / max(1, p.step), 1),
+    }
+
+
+def _title(s: Session) -> str:
+    count = sum(parameter.numel() for parameter in s.model.parameters())
+    name = " ".join(part for part in (s.origin.recipe, s.origin.preset) if part)
+    where = f" -> {s.files.path}" if s.files else ""
+    return say(
+        f"{name}: {count:,} parameters, {len(s.parts.train):,} training examples, {s.steps:,} steps of {s.settings.batch_size}{where}",
+        f"{name}：{count:,} 个参数，{len(s.parts.train):,} 个训练样本，{s.steps:,} 步，每步 {s.settings.batch_size} 个样本{where}",
+    )

@@ -1,0 +1,17 @@
+"""Where a run comes from: what the record says beside the numbers."""
+
+from typing import Any
+
+from ..records import Record
+
+
+class Origin(Record):
+    """Names for the record and for `config.toml`; the defaults serve a model of one's own in a script."""
+
+    recipe: str = "own model"
+    preset: str = ""
+    plan: dict[str, Any] = {}  # what `config.toml` holds, and a resumed run must equal
+    model: str = ""
+    arguments: dict[str, Any] = {}
+    input_shape: tuple[int, ...] = ()
+    multiply_adds: int | None = None

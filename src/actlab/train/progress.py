@@ -1,0 +1,69 @@
+"""How far a training is: everything that a checkpoint must hold beside weights and optimisers, and nothing more."""
+
+from pydantic import BaseModel, ConfigDict
+
+from ..records import Epoch
+
+
+class Sums(BaseModel):
+    """Totals over all examples so far. A difference of two gives the mean over the examples between them."""
+
+    loss: float = 0.0
+    score: float = 0.0
+    count: int = 0
+    norm: float = 0.0
+    clipped: float = 0.0
+    steps: int = 0
+
+    def since(self, mark: "Sums") -> "Sums":
+        """What has come in since `mark`."""
+        return Sums(
+            loss=self.loss - mark.loss,
+            score=self.score - mark.score,
+            count=self.count - mark.count,
+            norm=self.norm - mark.norm,
+            clipped=self.clipped - mark.clipped,
+            steps=self.steps - mark.steps,
+        )
+
+    @property
+    def mean_loss(self) -> float:
+        """Nats per example, for a cross-entropy."""
+        return self.loss / max(1, self.count)
+
+    @property
+    def mean_score(self) -> float:
+        """Share of right answers."""
+        return self.score / max(1, self.count)
+
+
+class Seconds(BaseModel):
+    """Clock of this run over all its sessions."""
+
+    fetch: float = 0.0  # waiting for data
+    loop: float = 0.0  # the training loop, checkpoints included, evaluation not
+    saving: float = 0.0
+    evaluation: float = 0.0
+    total: float = 0.0
+
+
+class Progress(BaseModel):
+    """Position, running totals and results of the epochs done."""
+
+    model_config = ConfigDict(ser_json_inf_nan="constants")
+
+    step: int = 0
+    sums: Sums = Sums()
+    at_epoch: Sums = Sums()  # the sums when the epoch began
+    at_event: Sums = Sums()
+    at_check: Sums = Sums()
+    first_loss: float | None = None
+    rows: list[Epoch] = []
+    best_epoch: int | None = None
+    best_value: float | None = None
+    seconds: Seconds = Seconds()
+    resumed: int = 0
+
+    def mark(self) -> Sums:
+        """A copy of the sums as they stand."""
+        return self.sums.model_copy()

@@ -1,0 +1,105 @@
+"""What an epoch and a training end with: evaluation, the row of metrics, the weights to keep."""
+
+import time
+from typing import Literal
+
+from torch import Tensor
+
+from ..records import Epoch, Evaluation, Run
+from . import keeping
+from .evaluation import evaluate
+from .session import Session
+
+_MISTAKES = 24
+
+
+def close_epoch(s: Session) -> None:
+    """Evaluate, and add a row to the metrics."""
+    p, began = s.progress, time.perf_counter()
+    done, clips = p.sums.since(p.at_epoch), s.settings.clip_norm is not None
+    validation = _evaluate(s, "validation")
+    test = _evaluate(s, "test") if s.settings.report_test else None
+    classifies = any(result is not None and result.accuracy is not None for result in (validation, test)) or done.score > 0
+    row = Epoch(
+        epoch=len(p.rows) + 1,
+        step=p.step,
+        examples=p.sums.count,
+        learning_rate=float(s.optimisers[-1].param_groups[0]["lr"]),
+        train_loss=done.mean_loss,
+        train_accuracy=done.mean_score if classifies else None,
+        validation_loss=validation.loss if validation else None,
+        validation_accuracy=validation.accuracy if validation else None,
+        test_loss=test.loss if test else None,
+        test_accuracy=test.accuracy if test else None,
+        gradient_norm=done.norm / max(1, done.steps) if clips else None,
+        clipped_share=done.clipped / max(1, done.steps) if clips else None,
+    )
+    if validation is not None:
+        _compare_with_best(s, row.epoch, validation)
+    p.rows.append(row)
+    p.at_epoch = p.mark()
+    p.seconds.evaluation += time.perf_counter() - began
+    if s.files is not None and s.first:
+        s.files.metrics(p.rows)
+        s.files.record(keeping.describe_run(s, "running"))
+    s.event("epoch", **row.model_dump())
+    s.show.epoch(row, s.epochs, p.sums.count / max(1e-9, p.seconds.loop))
+
+
+def patience_is_out(s: Session) -> bool:
+    """Whether too many epochs have passed since the best one."""
+    p = s.progress
+    return s.settings.patience is not None and p.best_epoch is not None and len(p.rows) - p.best_epoch >= s.settings.patience
+
+
+def finish(s: Session) -> Run:
+    """Put the weights to keep into the model, test them, and write the results."""
+    p, began = s.progress, time.perf_counter()
+    keeping.take_best(s)
+    test = _evaluate(s, "test", _MISTAKES)
+    p.seconds.evaluation += time.perf_counter() - began
+    if s.average is not None:
+        s.model.load_state_dict(s.average.module.state_dict())
+    run = keeping.describe_run(s, "finished", test=test)
+    if s.files is not None and s.first:
+        s.files.weights(s.model.state_dict())
+        s.files.metrics(p.rows)
+        s.files.record(run)
+        s.event("finished", step=p.step, loss=test.loss if test else None, accuracy=test.accuracy if test else None)
+    s.fabric.barrier()
+    return run
+
+
+def _compare_with_best(s: Session, epoch: int, validation: Evaluation) -> None:
+    value = validation.accuracy if validation.accuracy is not None else -validation.loss
+    if s.progress.best_value is None or value > s.progress.best_value:
+        s.progress.best_value, s.progress.best_epoch = value, epoch
+        keeping.keep_best(s)
+
+
+def _evaluate(s: Session, name: Literal["validation", "test"], mistakes: int = 0) -> Evaluation | None:
+    part = s.parts.validation if name == "validation" else s.parts.test
+    if part is None or not len(part):
+        return None
+    module = s.wrapped if s.average is None else s.average.module
+    module.eval()
+
+    def forward(inputs: Tensor) -> Tensor:
+        with s.fabric.autocast():
+            return module(s.laid_out(s.parts.prepare(inputs, False))).float()
+
+    def after_batch() -> None:
+        if s.signals.received is not None and s.fabric.world_size == 1:
+            keeping.save(s)
+            keeping.interrupt(s)
+
+    return evaluate(
+        forward,
+        part,
+        s.loss,
+        name=name,
+        batch_size=s.settings.evaluate_batch_size,
+        fabric=s.fabric,
+        mistakes=mistakes,
+        after_batch=after_batch,
+    )

@@ -1,0 +1,28 @@
+"""Randomness as a function of seed and position, so that resuming needs no generator state."""
+
+import torch
+from torch import Tensor
+
+_MASK = (1 << 63) - 1
+
+
+def derive(*numbers: int) -> int:
+    """One well-mixed 63-bit seed from several numbers (the finaliser of SplitMix64, Steele, Lea & Flood 2014)."""
+    state = 0x9E3779B97F4A7C15
+    for number in numbers:
+        state = (state + number + 0x9E3779B97F4A7C15) & (1 << 64) - 1
+        state = (state ^ state >> 30) * 0xBF58476D1CE4E5B9 & (1 << 64) - 1
+        state = (state ^ state >> 27) * 0x94D049BB133111EB & (1 << 64) - 1
+        state ^= state >> 31
+    return state & _MASK
+
+
+def seed_step(seed: int, step: int, rank: int) -> None:
+    """Seed torch's global generators for one step of one process: dropout and augmentation draw from them."""
+    torch.manual_seed(derive(seed, 1, step, rank))
+
+
+def order(seed: int, epoch: int, examples: int) -> Tensor:
+    """The order in which `epoch` (counted from 0) sees the examples."""
+    generator = torch.Generator().manual_seed(derive(seed, 2, epoch))
+    return torch.randperm(examples, generator=generator)

@@ -1,0 +1,160 @@
+"""What one call of `fit` works with, and how it is opened."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .._language import say
+from ..errors import UsageError
+from ..records import Run
+from . import optimisers
+from .evaluation import Loss
+from .fabric import on_first, start
+from .files import RunDirectory
+from .guards import StopSignals
+from .memory import keep_freed_memory
+from .origin import Origin
+from .parts import Parts
+from .progress import Progress
+from .settings import Settings
+from .show import Quiet, Show
+
+Place = str | Path | Callable[[], Path] | None
+
+
+@dataclass
+class Session:
+    """Model, data, optimisers and position of a training under way."""
+
+    fabric: Any
+    model: nn.Module  # as the user gave it
+    wrapped: Any  # through Fabric: precision, several processes
+    optimisers: list[Any]
+    average: Any  # torch's AveragedModel, or None
+    parts: Parts
+    loss: Loss
+    settings: Settings
+    files: RunDirectory | None
+    show: Show
+    origin: Origin
+    began: float
+    progress: Progress = field(default_factory=Progress)
+    signals: StopSignals = field(default_factory=StopSignals)
+    pending: list[Tensor] = field(default_factory=list)  # figures of steps not yet read from the device
+    inputs: Tensor | None = None  # of the last step, to look for the layer that diverged
+    best: dict[str, Tensor] | None = None  # the best weights, where there is no directory to keep them in
+    saved_at: float = 0.0
+
+    @property
+    def first(self) -> bool:
+        """Whether this process writes and shows."""
+        return bool(self.fabric.is_global_zero)
+
+    @property
+    def per_epoch(self) -> int:
+        """Steps of one pass."""
+        return self.settings.steps_per_epoch(len(self.parts.train))
+
+    @property
+    def steps(self) -> int:
+        """Steps in all."""
+        return self.settings.steps_in_all(len(self.parts.train))
+
+    @property
+    def epochs(self) -> int:
+        """Epochs in all, the last perhaps a part of one."""
+        return -(-self.steps // self.per_epoch)
+
+    @property
+    def evaluated(self) -> nn.Module:
+        """The module whose weights are evaluated and kept."""
+        return self.model if self.average is None else self.average.module
+
+    def event(self, kind: str, **values: Any) -> None:
+        """Into `events.jsonl`, by the first process."""
+        if self.files is not None and self.first:
+            self.files.event(kind, **values)
+
+    def laid_out(self, inputs: Tensor) -> Tensor:
+        """Inputs in the memory format of the model."""
+        if self.settings.channels_last and inputs.dim() == 4:
+            return inputs.contiguous(memory_format=torch.channels_last)
+        return inputs
+
+
+def open_session(
+    model: nn.Module, parts: Parts, settings: Settings, loss: Loss | None, place: Place, resume: bool, origin: Origin, show: Show
+) -> Session | Run:
+    """Everything before the first step; the Run itself if it is finished already."""
+    began = time.perf_counter()
+    _check(parts, settings)
+    if settings.keep_memory:
+        keep_freed_memory()
+    fabric = start(settings)
+    files = on_first(fabric, lambda: _directory(place, resume, origin))
+    if files is not None and (run := on_first(fabric, lambda: _finished(files))) is not None:
+        return run
+    if settings.channels_last:
+        model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue, reportArgumentType]
+    model.to(fabric.device)
+    chosen = optimisers.build(model, settings)
+    wrapped, *wrapped_optimisers = fabric.setup(torch.compile(model) if settings.compile else model, *chosen)
+    return Session(
+        fabric=fabric,
+        model=model,
+        wrapped=wrapped,
+        optimisers=wrapped_optimisers,
+        average=_average(model, settings),
+        parts=parts,
+        loss=loss or _cross_entropy(settings.label_smoothing),
+        settings=settings,
+        files=files,
+        show=show if fabric.is_global_zero else Quiet(),
+        origin=origin,
+        began=began,
+        saved_at=time.perf_counter(),
+    )
+
+
+def _check(parts: Parts, settings: Settings) -> None:
+    if len(parts.train) == 0:
+        raise UsageError(say("expected at least one training example; got none", "至少需要一个训练样本；得到 0 个"))
+    if settings.patience is not None and not parts.validation:
+        raise UsageError(say("patience needs validation examples to choose by; there are none", "patience 需要验证样本来选择；现在没有"))
+    if settings.strategy == "fsdp" and settings.ema is not None:
+        raise UsageError(say("ema needs whole weights, and strategy fsdp cuts them; use ddp", "ema 需要完整的权重，而 fsdp 会切分权重；请用 ddp"))
+
+
+def _directory(place: Place, resume: bool, origin: Origin) -> RunDirectory | None:
+    if place is None:
+        return None
+    path = Path(place() if callable(place) else place)
+    return RunDirectory.reopen(path, origin.plan) if resume else RunDirectory.create(path, origin.plan)
+
+
+def _finished(files: RunDirectory) -> Run | None:
+    if not (files.path / "run.json").exists():
+        return None
+    run = Run.read(files.path)
+    return run if run.status == "finished" else None
+
+
+def _average(model: nn.Module, settings: Settings) -> Any:
+    if settings.ema is None:
+        return None
+    from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(settings.ema))
+
+
+def _cross_entropy(smoothing: float) -> Loss:
+    def cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
+        return F.cross_entropy(outputs, targets, label_smoothing=smoothing)
+
+    return cross_entropy

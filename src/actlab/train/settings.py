@@ -1,0 +1,81 @@
+"""Everything `fit` can be told, as one frozen record that `config.toml` stores and replays."""
+
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+
+from .._language import say
+from ..errors import UnknownName, UsageError
+from ..records import Record
+
+Precision = Literal["fp32", "bf16", "fp16"]
+Schedule = Literal["constant", "onecycle", "cosine", "triangular"]
+OptimiserName = Literal["sgd", "adamw", "muon"]
+
+
+class Settings(Record):
+    """How to train. Rates are per optimiser step; `batch_size` counts the examples of one step over all processes."""
+
+    seed: int = Field(0, ge=0)
+    epochs: int = Field(10, ge=0)
+    steps: int | None = Field(None, ge=0)  # in all; where given, it decides instead of `epochs`
+    batch_size: int = Field(128, ge=1)
+    accumulate: int = Field(1, ge=1)  # parts into which a batch is cut to save memory; the result stays the same
+
+    optimiser: OptimiserName = "sgd"
+    learning_rate: float = Field(0.01, gt=0)
+    momentum: float = Field(0.0, ge=0, lt=1)
+    nesterov: bool = False
+    weight_decay: float = Field(0.0, ge=0)  # never on biases, gains and the parameters of activations
+    muon_learning_rate: float = Field(0.02, gt=0)  # for "muon": hidden convolutions; the rest gets SGD with the rates above
+    muon_momentum: float = Field(0.95, ge=0, lt=1)
+    muon_steps: int = Field(4, ge=1)  # Newton-Schulz iterations
+    schedule: Schedule = "constant"
+    warmup: float = Field(0.2, ge=0, le=1)  # rising share of "triangular", "onecycle" and "cosine"
+    clip_norm: float | None = Field(None, gt=0)  # of the gradient over all parameters, applied after unscaling
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    ema: float | None = Field(None, gt=0, lt=1)  # decay per step of the averaged weights, which are then evaluated and kept
+    patience: int | None = Field(None, ge=1)  # epochs without a better validation result before stopping; restores the best
+
+    precision: Precision = "fp32"
+    channels_last: bool = False
+    compile: bool = False
+    device: str = "auto"  # "auto", "cpu", "cuda", "mps"
+    devices: int = Field(1, ge=1)
+    strategy: Literal["auto", "ddp", "fsdp"] = "auto"
+    keep_memory: bool = True  # on glibc: keep freed memory in the process, which spares page faults
+
+    evaluate_batch_size: int = Field(500, ge=1)
+    report_test: bool = False  # test result after every epoch, for the record only; nothing chooses by it
+    checkpoint_seconds: float = Field(60.0, gt=0)  # at least this long between two checkpoints inside an epoch
+    divergence: float = Field(10.0, gt=1)  # stop when the mean loss of 20 steps exceeds this multiple of the first loss
+
+    def steps_in_all(self, examples: int) -> int:
+        """Optimiser steps of the whole training on that many examples."""
+        return self.steps if self.steps is not None else self.epochs * self.steps_per_epoch(examples)
+
+    def steps_per_epoch(self, examples: int) -> int:
+        """Optimiser steps of one pass; the last one may be smaller."""
+        return -(-examples // self.batch_size)
+
+
+def change(settings: Settings, changes: dict[str, Any]) -> Settings:
+    """`settings` with some values replaced, checked; raises UnknownName or UsageError naming the value that is wrong."""
+    for name in changes:
+        if name not in Settings.model_fields:
+            raise UnknownName("setting", name, Settings.model_fields)
+    if "epochs" in changes and "steps" not in changes:
+        changes = {**changes, "steps": None}
+    try:
+        return Settings.model_validate({**settings.model_dump(), **changes})
+    except ValidationError as error:
+        raise UsageError(explain(error)) from None
+
+
+def explain(error: ValidationError) -> str:
+    """The first complaint of pydantic as one sentence."""
+    first = error.errors()[0]
+    name = ".".join(str(part) for part in first["loc"])
+    wanted = first["msg"][0].lower() + first["msg"][1:]
+    got = first["input"]
+    return say(f"{name}: {wanted}; got {got!r}", f"{name}：{wanted}；得到 {got!r}")
