@@ -116,5 +116,5 @@ def test_picture_of_every_kind_of_run(tmp_path: Path, kind: str, lang: plot.Lang
 
 
 def test_picture_in_a_missing_directory_is_an_error(tmp_path: Path):
-    with pytest.raises(ActlabError, match="no/run.png"):
+    with pytest.raises(ActlabError, match=r"no/run\.png"):
         plot.run_picture(fast(tmp_path), tmp_path / "no" / "run.png", "en")

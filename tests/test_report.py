@@ -162,6 +162,13 @@ def test_gradient_norm_of_the_epochs_alone_is_drawn(tmp_path: Path):
     assert 'id="gradient-title"' in report.page(save(tmp_path, run, [], {}))
 
 
+def test_events_of_the_loss_alone_are_drawn(tmp_path: Path):
+    steps = [{"event": "step", "step": step, "examples": 10 * step, "loss": 1 / step} for step in range(1, 9)]
+    page = report.page(save(tmp_path, run_record(epochs=()), steps, {}))
+    assert 'id="loss-title"' in page
+    assert 'id="rate-title"' not in page
+
+
 def test_numbers_that_are_not_finite_do_not_stop_the_page(tmp_path: Path):
     row = run_record().epochs[0]
     bad = row.model_copy(update={"train_loss": math.nan, "validation_loss": math.inf, "gradient_norm": math.nan})
@@ -234,7 +241,7 @@ def test_a_directory_in_the_way_is_an_error_in_chinese(tmp_path: Path):
     fast(tmp_path)
     (tmp_path / "report.html").mkdir()
     _language.choose("zh")
-    with pytest.raises(ActlabError, match="^无法写入“"):
+    with pytest.raises(ActlabError, match=r"^无法写入“"):
         report.write(tmp_path)
     assert not list(tmp_path.glob(".*"))
 
@@ -265,4 +272,4 @@ def test_wilson_interval_agrees_with_newcombe():
     """Newcombe 1998, Two-sided confidence intervals for the single proportion, table I, method 3."""
     assert wilson(81 / 263, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
     assert wilson(0 / 20, 20) == pytest.approx((0.0, 0.1611), abs=5e-5)
-    assert wilson(1.0, 10)[1] == 1.0
+    assert wilson(10 / 10, 10) == pytest.approx((10 / (10 + 1.96**2), 1.0), abs=1e-4)  # closed form without a miss

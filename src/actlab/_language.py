@@ -1,7 +1,6 @@
 """Which language a person reads: `--lang`, then the locale. `say` picks one of two texts."""
 
 import os
-import sys
 from typing import Literal
 
 Language = Literal["en", "zh"]
@@ -15,20 +14,37 @@ def choose(language: Language | None) -> None:
 
 
 def language() -> Language:
-    """The language in force.
-
-    `--lang` is read off the command line itself, because help texts are made before options are parsed.
-    """
+    """The language in force."""
     if _chosen:
         return _chosen[0]
-    for argument, following in zip(sys.argv, [*sys.argv[1:], ""], strict=True):
-        value = following if argument == "--lang" else argument.removeprefix("--lang=")
-        if argument.startswith("--lang") and value in LANGUAGES:
-            return value
     for variable in ("LC_ALL", "LC_MESSAGES", "LANG"):
         if value := os.environ.get(variable):
             return "zh" if value.lower().startswith("zh") else "en"
     return "en"
+
+
+def take(arguments: list[str]) -> list[str]:
+    """Choose the language named by `--lang` anywhere among `arguments`, and return the others.
+
+    Done before anything else, because help texts are made before options are parsed. Raises UsageError for another language.
+    """
+    from .errors import UnknownName
+
+    rest, waiting = [], False
+    for argument in arguments:
+        if waiting or argument.startswith("--lang="):
+            value = argument.removeprefix("--lang=")
+            if value not in LANGUAGES:
+                raise UnknownName("language", value, LANGUAGES)
+            choose("zh" if value == "zh" else "en")
+            waiting = False
+        elif argument == "--lang":
+            waiting = True
+        else:
+            rest.append(argument)
+    if waiting:
+        raise UnknownName("language", "", LANGUAGES)
+    return rest
 
 
 def say(en: str, zh: str) -> str:

@@ -17,13 +17,25 @@ def load(name: str) -> Callable[..., Any]:
     """The callable of that name; raises UsageError if file or name do not exist, ActlabError if importing it fails."""
     where, _, what = name.rpartition(":")
     if not where or not what:
-        raise UsageError(say(f"expected file.py:callable or package.module:callable; got '{name}'", f"需要 file.py:callable 或 package.module:callable；得到“{name}”"))
+        raise UsageError(
+            say(
+                f"expected file.py:callable or package.module:callable; got '{name}'",
+                f"需要 file.py:callable 或 package.module:callable；得到“{name}”",
+            )
+        )
     module = _module(where)
     found = getattr(module, what, None)
     if found is None:
-        raise UnknownName(say(f"name in {where}", f"{where} 中的名称"), what, [one for one in vars(module) if not one.startswith("_")])
+        raise UnknownName(
+            say(f"name in {where}", f"{where} 中的名称"), what, [one for one in vars(module) if not one.startswith("_")]
+        )
     if not callable(found):
-        raise UsageError(say(f"expected a callable; {name} is a {type(found).__name__}", f"需要可调用对象；{name} 是 {type(found).__name__}"))
+        raise UsageError(
+            say(
+                f"expected a callable; {name} is a {type(found).__name__}",
+                f"需要可调用对象；{name} 是 {type(found).__name__}",
+            )
+        )
     return found
 
 
@@ -56,4 +68,9 @@ def _module(where: str) -> ModuleType:
     except ModuleNotFoundError as error:
         raise UsageError(say(f"cannot import '{where}': {error}", f"无法导入“{where}”：{error}")) from error
     except Exception as error:
-        raise ActlabError(say(f"'{where}' fails on import: {type(error).__name__}: {error}", f"导入“{where}”时出错：{type(error).__name__}：{error}")) from error
+        raise ActlabError(
+            say(
+                f"'{where}' fails on import: {type(error).__name__}: {error}",
+                f"导入“{where}”时出错：{type(error).__name__}：{error}",
+            )
+        ) from error

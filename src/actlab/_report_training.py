@@ -73,7 +73,7 @@ def curves(run: Run, steps: Steps) -> str:
             )
             charts.append(_figure(metric, title, picture, _legend(shown)))
             smoothed = smoothed or shown[0].smoothed
-    if charts:
+    if run.epochs or steps.finite("learning_rate"):
         charts.append(_figure("rate", text("curve.rate"), chart(draw_learning_rate, run, steps, name="rate")))
     if steps.finite("gradient_norm") or any(_finite(row.gradient_norm) for row in run.epochs):
         clipped = any(row.clipped_share is not None for row in run.epochs)

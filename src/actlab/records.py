@@ -7,7 +7,7 @@ in [0, 1].
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 Status = Literal["running", "finished", "interrupted", "failed"]
 
@@ -15,7 +15,7 @@ Status = Literal["running", "finished", "interrupted", "failed"]
 class Record(BaseModel):
     """Immutable, and strict about names, so that a file of another version is noticed."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
 
 
 class DataFacts(Record):
@@ -25,6 +25,10 @@ class DataFacts(Record):
     classes: tuple[str, ...] = ()
     sizes: dict[str, int]  # examples in "train", "validation", "test"
     example_shape: tuple[int, ...] = ()  # of one raw example, for images (channel, height, width)
+    mean: tuple[
+        float, ...
+    ] = ()  # of the training pixels in [0, 1], per channel: what a network's input was normalised by
+    std: tuple[float, ...] = ()
     licence: str = ""
     attribution: str = ""
 
@@ -33,7 +37,7 @@ class ModelFacts(Record):
     """What is needed to build the network again, and its size."""
 
     name: str  # a name of `actlab models`, or file.py:callable
-    arguments: dict[str, Any] = {}
+    arguments: dict[str, Any] = Field(default_factory=dict)
     parameters: int
     multiply_adds: int | None = None  # forward, one example; None where it could not be counted
     input_shape: tuple[int, ...] = ()
@@ -67,7 +71,7 @@ class Epoch(Record):
     """One row of `metrics.csv`. Holds nothing that depends on the clock, so that a resumed run gives the same file."""
 
     epoch: int  # counted from 1
-    step: int  # optimiser steps done
+    step: int  # optimizer steps done
     examples: int  # examples seen
     learning_rate: float  # at the last step
     train_loss: float
@@ -133,7 +137,10 @@ class Run(Record):
             return cls.model_validate_json(path.read_bytes())
         except FileNotFoundError:
             raise ActlabError(
-                say(f"expected a run directory with run.json; '{directory}' has none", f"“{directory}”中没有 run.json，不是运行目录")
+                say(
+                    f"expected a run directory with run.json; '{directory}' has none",
+                    f"“{directory}”中没有 run.json，不是运行目录",
+                )
             ) from None
         except ValueError as error:
             raise ActlabError(

@@ -28,7 +28,10 @@ class Activation:
             return self.build(**self.fixed, **parameters)
         except TypeError as error:
             raise UsageError(
-                say(f"{self.name}: unknown parameter among {sorted(parameters)} ({error})", f"{self.name}：参数 {sorted(parameters)} 有误（{error}）")
+                say(
+                    f"{self.name}: unknown parameter among {sorted(parameters)} ({error})",
+                    f"{self.name}：参数 {sorted(parameters)} 有误（{error}）",
+                )
             ) from None
 
 
@@ -86,3 +89,24 @@ def layer(activation: "str | nn.Module | Callable[[], nn.Module]") -> Callable[[
 
         return lambda: deepcopy(activation)
     return activation
+
+
+# The maximum and a non-decreasing function commute, so pooling may come first.
+NON_DECREASING = frozenset(
+    {
+        "celu",
+        "elu",
+        "hard_sigmoid",
+        "hard_tanh",
+        "identity",
+        "leaky_relu",
+        "log_sigmoid",
+        "relu",
+        "relu6",
+        "selu",
+        "sigmoid",
+        "softplus",
+        "softsign",
+        "tanh",
+    }
+)

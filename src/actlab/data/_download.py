@@ -16,10 +16,13 @@ class _Bar:
     """pooch's idea of a progress bar (it knows tqdm), drawn by rich."""
 
     def __init__(self, name: str):
+        from rich.console import Console
         from rich.progress import BarColumn, DownloadColumn, Progress
 
         self.total = 0
-        self._progress = Progress("{task.description}", BarColumn(), DownloadColumn(), transient=True)
+        self._progress = Progress(
+            "{task.description}", BarColumn(), DownloadColumn(), console=Console(stderr=True), transient=True
+        )
         self._task = self._progress.add_task(name)
 
     def update(self, count: int) -> None:

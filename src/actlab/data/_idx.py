@@ -59,7 +59,10 @@ def _read(path: Path) -> bytes:
         content = path.read_bytes()
     except FileNotFoundError:
         raise ActlabError(
-            say(f"expected the file '{path}', which is missing; {AGAIN[0]}", f"缺少文件“{path}”；请重新获取")
+            say(
+                f"expected the file '{path}', which is missing; fetch the set again",
+                f"缺少文件“{path}”；请重新获取数据集",
+            )
         ) from None
     except IsADirectoryError:
         raise ActlabError(

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from actlab._language import say
+from actlab.errors import UsageError
+
 from ._augment import Augment
 from ._resize import resize
 
@@ -23,7 +26,23 @@ class Prepare:
     std: Sequence[float] = (1.0,)
     augment: Augment | None = None
 
+    def __post_init__(self) -> None:
+        if len(self.mean) != len(self.std) or min(self.std) <= 0:
+            raise UsageError(
+                say(
+                    f"prepare: mean and std must be of equal length and std above 0; got {self.mean} and {self.std}",
+                    f"prepare：mean 与 std 应等长且 std 大于 0，实际为 {self.mean} 和 {self.std}",
+                )
+            )
+
     def __call__(self, images: Tensor, training: bool = False) -> Tensor:
+        if len(self.mean) not in (1, images.shape[1]):
+            raise UsageError(
+                say(
+                    f"prepare: expected images of {len(self.mean)} channels, one for each mean; got {images.shape[1]}",
+                    f"prepare：图像应有 {len(self.mean)} 个通道（每个 mean 一个），实际为 {images.shape[1]}",
+                )
+            )
         if training and self.augment is not None:
             images = self.augment(images)
         if self.size is not None:

@@ -8,7 +8,7 @@ from torch import Tensor
 def place_in_class(labels: Tensor, seed: int) -> tuple[Tensor, Tensor]:
     """For each example a random place within its class, counted from 0, and the size of the class."""
     names = labels.numpy()
-    shuffled = np.random.RandomState(seed).permutation(len(names))  # this stream is frozen for good (NEP 19)
+    shuffled = np.random.RandomState(seed % 2**32).permutation(len(names))  # this stream is frozen for good (NEP 19)
     place, size = np.empty(len(names), np.int64), np.empty(len(names), np.int64)
     for name in np.unique(names):
         members = shuffled[names[shuffled] == name]

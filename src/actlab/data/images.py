@@ -74,6 +74,8 @@ class ImageData:
             classes=self.classes,
             sizes={"train": len(self.train), "validation": len(self.validation), "test": len(self.test)},
             example_shape=tuple(self.train.images.shape[1:]),
+            mean=self.mean,
+            std=self.std,
             licence=self.licence,
             attribution=self.attribution,
         )
@@ -100,7 +102,7 @@ def load(
     named = str(source) in NAMES
     folder = locate(str(source)) if named else _folder(source)
     if _fashion.holds(folder):
-        train, test = _fashion.read_set(folder, checked=source == "fashion-mnist")
+        train, test = _fashion.read_set(folder, checked=str(source) == "fashion-mnist")
         parts = {"train": ImageSplit(*train), "test": ImageSplit(*test)}
         fashion = named or _fashion.is_fashion(parts["test"].labels)
         classes = _fashion.CLASSES if fashion else tuple(map(str, range(max(parts["train"].labels.tolist()) + 1)))

@@ -20,6 +20,7 @@ _MODELS: dict[str, Callable[..., nn.Module]] = {
     "lenet": LeNet,
     "mlp": MLP,
 }
+_SHAPES = {"alexnet": (1, 224, 224), "alexnet-two-stream": (3, 224, 224), "lenet": (1, 28, 28), "mlp": (1, 28, 28)}
 
 
 def names() -> list[str]:
@@ -35,3 +36,15 @@ def build(name: str, **arguments: Any) -> nn.Module:
         return _MODELS[name](**arguments)
     except TypeError as error:
         raise UsageError(f"{name}: {error}") from None
+
+
+def default_shape(name: str) -> tuple[int, ...]:
+    """Shape of one input of the network with its default arguments."""
+    if name not in _SHAPES:
+        raise UnknownName("model", name, _SHAPES)
+    return _SHAPES[name]
+
+
+def summary_line(name: str) -> str:
+    """The first line of the network's own description."""
+    return (_MODELS[name].__doc__ or "").strip().splitlines()[0]

@@ -34,7 +34,17 @@ class Summary:
         return sum(layer.multiply_adds for layer in self.layers)
 
 
-_SPATIAL = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d, nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d)
+_SPATIAL = (
+    nn.Conv1d,
+    nn.Conv2d,
+    nn.Conv3d,
+    nn.MaxPool1d,
+    nn.MaxPool2d,
+    nn.MaxPool3d,
+    nn.AvgPool1d,
+    nn.AvgPool2d,
+    nn.AvgPool3d,
+)
 _MIXING = (nn.Linear, nn.Flatten, nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
 
 
@@ -54,7 +64,10 @@ def summarise(model: nn.Module, input_shape: tuple[int, ...]) -> Summary:
         if isinstance(module, _MIXING):
             size = jump = None
         elif isinstance(module, _SPATIAL) and size is not None and jump is not None:
-            size, jump = size + (_last(module, "dilation") * (_last(module, "kernel_size") - 1)) * jump, jump * _last(module, "stride")
+            size, jump = (
+                size + (_last(module, "dilation") * (_last(module, "kernel_size") - 1)) * jump,
+                jump * _last(module, "stride"),
+            )
         field["size"], field["jump"] = size, jump
         found.append(
             LayerFacts(

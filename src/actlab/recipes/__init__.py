@@ -2,10 +2,10 @@
 
 from ..errors import UnknownName
 from . import alexnet, lenet, mlp
-from .plan import DataPlan as DataPlan
-from .plan import ModelPlan as ModelPlan
-from .plan import Plan as Plan
-from .plan import read as read
+from .planning import DataPlan as DataPlan
+from .planning import ModelPlan as ModelPlan
+from .planning import Plan as Plan
+from .planning import read as read
 from .run import run as run
 
 _PRESETS: dict[str, dict[str, Plan]] = {"alexnet": alexnet.PRESETS, "lenet": lenet.PRESETS, "mlp": mlp.PRESETS}

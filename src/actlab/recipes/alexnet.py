@@ -1,7 +1,7 @@
 """AlexNet on Fashion-MNIST: the notes' recipe, one that is forty times cheaper, and one for the best accuracy."""
 
 from ..train.settings import Settings
-from .plan import DataPlan, ModelPlan, Plan
+from .planning import DataPlan, ModelPlan, Plan
 
 # He-normal weights, Muon on the hidden convolutions, a short triangular schedule, no dropout. Half an epoch. Found on held-out
 # training images; the rates and what failed are in LOG.md.
@@ -13,7 +13,7 @@ FAST = Plan(
     settings=Settings(
         steps=240,
         batch_size=128,
-        optimiser="muon",
+        optimizer="muon",
         learning_rate=0.02,
         momentum=0.9,
         nesterov=True,
@@ -34,7 +34,7 @@ CLASSIC = Plan(
     preset="classic",
     data=DataPlan(validation=0, normalise=False),
     model=ModelPlan(name="alexnet", arguments={"dropout": 0.5}, initialise="xavier"),
-    settings=Settings(epochs=10, batch_size=128, optimiser="sgd", learning_rate=0.01, report_test=True),
+    settings=Settings(epochs=10, batch_size=128, optimizer="sgd", learning_rate=0.01, report_test=True),
 )
 
 # Ten epochs for the best accuracy of this architecture.
@@ -46,7 +46,7 @@ ACCURATE = Plan(
     settings=Settings(
         epochs=10,
         batch_size=128,
-        optimiser="muon",
+        optimizer="muon",
         learning_rate=0.02,
         momentum=0.9,
         nesterov=True,

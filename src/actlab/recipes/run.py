@@ -1,6 +1,7 @@
 """Carrying out a plan for images: data -> model -> fit -> report. Straight down."""
 
 from collections.abc import Callable
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,11 @@ from .. import _own, models, report
 from .._language import say
 from ..data import images
 from ..errors import UsageError
-from ..records import Evaluation, Run
+from ..records import DataFacts, Evaluation, Run
 from ..train import Origin, Parts, as_part, fit
 from ..train.files import RunDirectory
 from ..train.show import Quiet, Show
-from .plan import DataPlan, ModelPlan, Plan
+from .planning import DataPlan, ModelPlan, Plan
 
 Place = str | Path | Callable[[], Path]
 
@@ -23,9 +24,20 @@ Place = str | Path | Callable[[], Path]
 def run(plan: Plan, *, place: Place, resume: bool = False, show: Show | None = None) -> Run:
     """Train as planned, write run directory and report, and return the record."""
     data = load_data(plan)
+    facts = data.facts() if isinstance(data, images.ImageData) else data.described()
     torch.manual_seed(plan.settings.seed)
-    model = build_model(plan.model, data)
-    shape = prepared_shape(model, data)
+    model = build_model(plan.model, facts)
+    if isinstance(data, images.ImageData):
+        shape = input_shape(model, facts)
+        parts = Parts(
+            data.train,
+            data.validation,
+            data.test,
+            prepare=preparation(plan.data, facts, shape, augment=True),
+            facts=facts,
+        )
+    else:
+        parts, shape = data, tuple(data.prepare(data.train[torch.tensor([0])][0], False).shape[1:])
     origin = Origin(
         recipe=plan.recipe,
         preset=plan.preset,
@@ -35,7 +47,6 @@ def run(plan: Plan, *, place: Place, resume: bool = False, show: Show | None = N
         input_shape=shape,
         multiply_adds=_multiply_adds(model, shape),
     )
-    parts = data if isinstance(data, Parts) else image_parts(plan.data, data, shape)
     where: dict[str, Path] = {}
 
     def noted() -> Path:
@@ -56,7 +67,9 @@ def load_data(plan: Plan) -> images.ImageData | Parts:
     given = plan.data
     if ":" not in given.source:
         side = 224 if plan.model.name.startswith("alexnet") else 28 if plan.model.name in models.names() else 64
-        return images.load(given.source, validation=given.validation, limit=given.limit, seed=plan.settings.seed, image_size=side)
+        return images.load(
+            given.source, validation=given.validation, limit=given.limit, seed=plan.settings.seed, image_size=side
+        )
     made = _own.call(given.source, {"seed": plan.settings.seed, "limit": given.limit})
     if isinstance(made, Parts | images.ImageData):
         return made
@@ -71,49 +84,42 @@ def load_data(plan: Plan) -> images.ImageData | Parts:
     )
 
 
-def build_model(plan: ModelPlan, data: images.ImageData | Parts) -> nn.Module:
-    """The network for these data. A callable of the user's gets of `classes`, `channels`, `activation` what it takes."""
+def build_model(plan: ModelPlan, facts: DataFacts) -> nn.Module:
+    """The network for data of that kind. A callable of the user's gets of `classes`, `channels` and `activation` what it takes."""
     offered: dict[str, Any] = {"activation": plan.activation, **plan.arguments}
-    if isinstance(data, images.ImageData):
-        channel, height, width = data.train.images.shape[1:]
-        offered = {"classes": len(data.classes), "channels": channel, **offered}
-        if plan.name == "mlp":
-            offered["inputs"] = offered.pop("channels") * height * width
+    if facts.classes:
+        offered["classes"] = len(facts.classes)
+    if len(facts.example_shape) == 3:
+        offered |= {"inputs": prod(facts.example_shape)} if plan.name == "mlp" else {"channels": facts.example_shape[0]}
     if ":" in plan.name:
         model = _own.call(plan.name, offered)
         if not isinstance(model, nn.Module):
-            raise UsageError(say(f"expected {plan.name} to return an nn.Module; got {type(model).__name__}", f"{plan.name} 应返回 nn.Module；得到 {type(model).__name__}"))
+            raise UsageError(
+                say(
+                    f"expected {plan.name} to return an nn.Module; got {type(model).__name__}",
+                    f"{plan.name} 应返回 nn.Module；得到 {type(model).__name__}",
+                )
+            )
     else:
         model = models.build(plan.name, **offered)
     return models.initialise(model, plan.initialise)
 
 
-def prepared_shape(model: nn.Module, data: images.ImageData | Parts) -> tuple[int, ...]:
-    """Shape of one example as the network sees it."""
-    if isinstance(data, Parts):
-        inputs, _ = data.train[torch.tensor([0])]
-        return tuple(data.prepare(inputs, False).shape[1:])
-    channels, height, width = data.train.images.shape[1:]
-    if isinstance(model, models.MLP):
-        return (channels, height, width)
-    side = getattr(model, "input_size", None)
-    return (channels, side, side) if side else (channels, height, width)
+def input_shape(model: nn.Module, facts: DataFacts) -> tuple[int, ...]:
+    """Shape of one image as the network sees it: squares of its `input_size`, where it names one, else as the data are."""
+    side = None if isinstance(model, models.MLP) else getattr(model, "input_size", None)
+    return (facts.example_shape[0], side, side) if side else facts.example_shape
 
 
-def image_parts(plan: DataPlan, data: images.ImageData, shape: tuple[int, ...]) -> Parts:
-    """The three parts of image data with their preparation."""
-    augment = None
-    if plan.flip or plan.crop or plan.erase or plan.colour:
-        augment = images.Augment(flip=plan.flip, crop=plan.crop, erase=plan.erase, colour=plan.colour)
-    return Parts(data.train, data.validation, data.test, prepare=preparation(plan.normalise, data, shape, augment), facts=data.facts())
-
-
-def preparation(normalise: bool, data: images.ImageData, shape: tuple[int, ...], augment: images.Augment | None = None) -> images.Prepare:
-    """Resize and normalise to what a network of that input shape wants."""
-    size = shape[-1] if shape[-1] != data.train.images.shape[-1] else None
-    if not normalise:
-        return images.Prepare(size=size, augment=augment)
-    return images.Prepare(size=size, mean=data.mean, std=data.std, augment=augment)
+def preparation(plan: DataPlan, facts: DataFacts, shape: tuple[int, ...], *, augment: bool = False) -> images.Prepare:
+    """Augment, resize and normalise to what a network of that input shape wants."""
+    changes = {"flip": plan.flip, "crop": plan.crop, "erase": plan.erase, "colour": plan.colour}
+    return images.Prepare(
+        size=shape[-1] if shape[-2:] != facts.example_shape[-2:] else None,
+        mean=facts.mean if plan.normalise else (0.0,),
+        std=facts.std if plan.normalise else (1.0,),
+        augment=images.Augment(**changes) if augment and any(changes.values()) else None,
+    )
 
 
 def _multiply_adds(model: nn.Module, shape: tuple[int, ...]) -> int | None:
@@ -127,6 +133,9 @@ def _with_pictures(run: Run, data: images.ImageData) -> Run:
     """The record with the picture of every mistake in it."""
     if run.test is None:
         return run
-    mistakes = tuple(one.model_copy(update={"image_png": images.png_base64(data.test.images[one.index])}) for one in run.test.mistakes)
+    mistakes = tuple(
+        one.model_copy(update={"image_png": images.png_base64(data.test.images[one.index])})
+        for one in run.test.mistakes
+    )
     test: Evaluation = run.test.model_copy(update={"mistakes": mistakes})
     return run.model_copy(update={"test": test})

@@ -48,7 +48,9 @@ def evaluate(
             if is_classification(outputs, targets):
                 classes = outputs.shape[1]
                 probability, predicted = outputs.float().softmax(1).max(1)
-                answers[:, indices[0] : indices[-1] + 1] = torch.stack([targets.float(), predicted.float(), probability])
+                answers[:, indices[0] : indices[-1] + 1] = torch.stack(
+                    [targets.float(), predicted.float(), probability]
+                )
             if after_batch is not None:
                 after_batch()
     if fabric.world_size > 1:
@@ -69,6 +71,7 @@ def _classified(answers: Tensor, classes: int, mistakes: int) -> dict[str, Any]:
         "accuracy": (target == predicted).double().mean().item(),
         "confusion": tuple(tuple(row) for row in confusion.tolist()),
         "mistakes": tuple(
-            Mistake(index=i, truth=int(target[i]), predicted=int(predicted[i]), probability=float(probability[i])) for i in worst.tolist()
+            Mistake(index=i, truth=int(target[i]), predicted=int(predicted[i]), probability=float(probability[i]))
+            for i in worst.tolist()
         ),
     }

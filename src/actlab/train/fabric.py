@@ -20,16 +20,31 @@ def start(settings: Settings) -> Any:
 
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     if settings.device not in _DEVICES:
-        raise UsageError(say(f"device: expected one of {', '.join(_DEVICES)}; got '{settings.device}'", f"device：可用 {'、'.join(_DEVICES)}；得到“{settings.device}”"))
+        raise UsageError(
+            say(
+                f"device: expected one of {', '.join(_DEVICES)}; got '{settings.device}'",
+                f"device：可用 {'、'.join(_DEVICES)}；得到“{settings.device}”",
+            )
+        )
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if not available.get(settings.device, True):
-        raise UsageError(say(f"device {settings.device} is not available here; use --device cpu", f"这里没有 {settings.device} 设备；请用 --device cpu"))
+        raise UsageError(
+            say(
+                f"device {settings.device} is not available here; use --device cpu",
+                f"这里没有 {settings.device} 设备；请用 --device cpu",
+            )
+        )
     on_cpu = settings.device == "cpu" or (settings.device == "auto" and not any(available.values()))
     if settings.strategy == "fsdp" and on_cpu:
-        raise UsageError(say("strategy fsdp needs CUDA devices; use --strategy ddp on a CPU", "fsdp 需要 CUDA 设备；在 CPU 上请用 --strategy ddp"))
+        raise UsageError(
+            say(
+                "strategy fsdp needs CUDA devices; use --strategy ddp on a CPU",
+                "fsdp 需要 CUDA 设备；在 CPU 上请用 --strategy ddp",
+            )
+        )
     strategy: Any = settings.strategy
     if strategy == "fsdp":
-        from lightning_fabric.strategies import FSDPStrategy
+        from lightning_fabric.strategies.fsdp import FSDPStrategy
 
         strategy = FSDPStrategy(state_dict_type="full")
     elif strategy == "auto" and settings.devices > 1:
@@ -42,7 +57,9 @@ def start(settings: Settings) -> Any:
             precision=_PRECISIONS[settings.precision],  # pyright: ignore[reportArgumentType]
         )
     except Exception as error:  # Fabric raises its own kinds for devices that are not there
-        raise UsageError(say(f"cannot use {settings.devices} device(s): {error}", f"无法使用 {settings.devices} 个设备：{error}")) from error
+        raise UsageError(
+            say(f"cannot use {settings.devices} device(s): {error}", f"无法使用 {settings.devices} 个设备：{error}")
+        ) from error
     fabric.launch()
     return fabric
 

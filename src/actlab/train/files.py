@@ -108,7 +108,9 @@ class RunDirectory:
         out = io.StringIO()
         writer = csv.DictWriter(out, list(Epoch.model_fields), lineterminator="\n")
         writer.writeheader()
-        writer.writerows({name: "" if value is None else value for name, value in row.model_dump().items()} for row in rows)
+        writer.writerows(
+            {name: "" if value is None else value for name, value in row.model_dump().items()} for row in rows
+        )
         self.text("metrics.csv", out.getvalue())
 
     def record(self, run: Run) -> None:
@@ -117,7 +119,9 @@ class RunDirectory:
 
     def weights(self, state: dict[str, Tensor]) -> None:
         """Write `model.safetensors`."""
-        content = safetensors_bytes({name: tensor.detach().cpu().contiguous().clone() for name, tensor in state.items()})
+        content = safetensors_bytes(
+            {name: tensor.detach().cpu().contiguous().clone() for name, tensor in state.items()}
+        )
         write_whole(self.path / "model.safetensors", lambda temporary: _write_bytes(temporary, content))
 
     def save(self, state: dict[str, Any], path: Path | None = None) -> int:
@@ -150,7 +154,9 @@ def read_config(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise UsageError(say(f"expected a config file; '{file}' does not exist", f"配置文件“{file}”不存在")) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise UsageError(say(f"'{file}' is not TOML: {first_line(error)}", f"“{file}”不是 TOML：{first_line(error)}")) from None
+        raise UsageError(
+            say(f"'{file}' is not TOML: {first_line(error)}", f"“{file}”不是 TOML：{first_line(error)}")
+        ) from None
 
 
 def without_none(value: Any) -> Any:

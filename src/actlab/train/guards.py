@@ -37,7 +37,9 @@ class StopSignals:
                 self._before[number] = signal.signal(number, self._note)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._restore()
 
     def _note(self, number: int, frame: FrameType | None) -> None:
@@ -53,7 +55,10 @@ class StopSignals:
 def finite(model: nn.Module) -> bool:
     """Whether every floating-point weight and buffer is finite."""
     tensors = [t for t in (*model.parameters(), *model.buffers()) if t.is_floating_point()]
-    return all(bool(torch.isfinite(t.detach().sum(dtype=torch.float64) if t.device.type != "mps" else t.sum())) for t in tensors)
+    return all(
+        bool(torch.isfinite(t.detach().sum(dtype=torch.float64) if t.device.type != "mps" else t.sum()))
+        for t in tensors
+    )
 
 
 def culprit(model: nn.Module, inputs: Tensor) -> str:
@@ -66,7 +71,8 @@ def culprit(model: nn.Module, inputs: Tensor) -> str:
         own = [p for p in module.parameters(recurse=False) if p.is_floating_point()]
         if any(not torch.isfinite(p.detach()).all() for p in own):
             return say(
-                f"layer '{name}' ({type(module).__name__}), whose weights are not finite", f"层“{name}”（{type(module).__name__}），其权重已非有限值"
+                f"layer '{name}' ({type(module).__name__}), whose weights are not finite",
+                f"层“{name}”（{type(module).__name__}），其权重已非有限值",
             )
     growth: list[tuple[float, str, str]] = []
     names = {module: name for name, module in model.named_modules()}
@@ -91,17 +97,29 @@ def culprit(model: nn.Module, inputs: Tensor) -> str:
         return say("the model as a whole", "整个模型")
     ratio, name, kind = next((one for one in growth if one[0] == math.inf), max(growth))
     if ratio == math.inf:
-        return say(f"layer '{name}' ({kind}), the first whose result is not finite", f"层“{name}”（{kind}），其结果首先变为非有限值")
-    return say(f"layer '{name}' ({kind}), which enlarges its input {ratio:.3g} times", f"层“{name}”（{kind}），它把输入放大了 {ratio:.3g} 倍")
+        return say(
+            f"layer '{name}' ({kind}), the first whose result is not finite",
+            f"层“{name}”（{kind}），其结果首先变为非有限值",
+        )
+    return say(
+        f"layer '{name}' ({kind}), which enlarges its input {ratio:.3g} times",
+        f"层“{name}”（{kind}），它把输入放大了 {ratio:.3g} 倍",
+    )
 
 
-def diverged(step: int, loss: float, first_loss: float | None, where: str, rate: float, clip_norm: float | None) -> Diverged:
+def diverged(
+    step: int, loss: float, first_loss: float | None, where: str, rate: float, clip_norm: float | None
+) -> Diverged:
     """The sentence for a run that went wrong."""
     if math.isfinite(loss):
         what = say(f"the loss rose from {first_loss:.3g} to {loss:.3g}", f"损失从 {first_loss:.3g} 升到 {loss:.3g}")
     else:
         what = say(f"the loss became {loss}", f"损失变为 {loss}")
-    clip = say("", "") if clip_norm is not None else say(" or gradient clipping, --set clip_norm=1", "，或梯度裁剪 --set clip_norm=1")
+    clip = (
+        say("", "")
+        if clip_norm is not None
+        else say(" or gradient clipping, --set clip_norm=1", "，或梯度裁剪 --set clip_norm=1")
+    )
     return Diverged(
         say(
             f"training diverged at step {step}: {what}, at {where}; try a smaller rate, --learning-rate {rate / 10:.2g}{clip}",

@@ -35,13 +35,13 @@ def save(s: Session) -> None:
     s.progress.seconds.total = began - s.began
     progress = s.progress.model_dump_json()
     if s.settings.strategy == "fsdp":
-        state = {"model": s.wrapped, **{f"optimiser{i}": o for i, o in enumerate(s.optimisers)}, "progress": progress}
+        state = {"model": s.wrapped, **{f"optimizer{i}": o for i, o in enumerate(s.optimizers)}, "progress": progress}
         s.fabric.save(s.files.checkpoint, state)
     elif s.first:
         size = s.files.save(
             {
                 "model": s.model.state_dict(),
-                "optimisers": [optimiser.state_dict() for optimiser in s.optimisers],
+                "optimizers": [optimizer.state_dict() for optimizer in s.optimizers],
                 "average": None if s.average is None else s.average.state_dict(),
                 "scaler": _scaler_state(s),
                 "progress": progress,
@@ -57,15 +57,19 @@ def restore(s: Session) -> None:
     if s.files is None or not s.files.checkpoint.exists():
         return
     if s.settings.strategy == "fsdp":
-        state: dict[str, Any] = {"model": s.wrapped, **{f"optimiser{i}": o for i, o in enumerate(s.optimisers)}, "progress": ""}
+        state: dict[str, Any] = {
+            "model": s.wrapped,
+            **{f"optimizer{i}": o for i, o in enumerate(s.optimizers)},
+            "progress": "",
+        }
         s.fabric.load(s.files.checkpoint, state, weights_only=True)
     else:
         loaded = s.files.load(s.fabric.device)
         assert loaded is not None
         state = loaded
         _fill(s.model, state["model"])
-        for optimiser, saved in zip(s.optimisers, state["optimisers"], strict=True):
-            optimiser.load_state_dict(saved)
+        for optimizer, saved in zip(s.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
         if s.average is not None:
             s.average.load_state_dict(state["average"])
         if state["scaler"] is not None:
@@ -80,7 +84,9 @@ def _fill(model: nn.Module, state: dict[str, Any]) -> None:
         model.load_state_dict(state)
     except RuntimeError as error:
         raise ActlabError(
-            say(f"the checkpoint holds another network than this one: {error}", f"检查点中的网络与当前网络不同：{error}")
+            say(
+                f"the checkpoint holds another network than this one: {error}", f"检查点中的网络与当前网络不同：{error}"
+            )
         ) from error
 
 
@@ -111,9 +117,19 @@ def take_best(s: Session) -> None:
 def interrupt(s: Session) -> NoReturn:
     """Leave a resumable run behind and stop."""
     name = s.signals.received.name if s.signals.received else "another process"
-    where = say(f"; the same command with --resume goes on from there ({s.files.path})", f"；用同一命令加 --resume 继续（{s.files.path}）") if s.files else ""
+    where = (
+        say(
+            f"; the same command with --resume goes on from there ({s.files.path})",
+            f"；用同一命令加 --resume 继续（{s.files.path}）",
+        )
+        if s.files
+        else ""
+    )
     raise guards.Interrupted(
-        say(f"stopped by {name} after step {s.progress.step} of {s.steps}{where}", f"在第 {s.progress.step}/{s.steps} 步后因 {name} 停止{where}")
+        say(
+            f"stopped by {name} after step {s.progress.step} of {s.steps}{where}",
+            f"在第 {s.progress.step}/{s.steps} 步后因 {name} 停止{where}",
+        )
     )
 
 
@@ -123,7 +139,9 @@ def diverged(s: Session, loss: float) -> NoReturn:
     if s.inputs is not None:
         with s.fabric.autocast():
             where = guards.culprit(s.model, s.inputs)
-    raise guards.diverged(s.progress.step, loss, s.progress.first_loss, where, s.settings.learning_rate, s.settings.clip_norm)
+    raise guards.diverged(
+        s.progress.step, loss, s.progress.first_loss, where, s.settings.learning_rate, s.settings.clip_norm
+    )
 
 
 def record_failure(s: Session, error: BaseException) -> None:
@@ -162,7 +180,10 @@ def describe_run(s: Session, status: Status, *, test: Evaluation | None = None, 
         data=s.parts.described(),
         machine=describe(s.fabric.device, s.fabric.world_size),
         clock=Clock(
-            compute=max(0.0, seconds.loop - seconds.fetch - seconds.saving), training=seconds.loop, evaluation=seconds.evaluation, total=total
+            compute=max(0.0, seconds.loop - seconds.fetch - seconds.saving),
+            training=seconds.loop,
+            evaluation=seconds.evaluation,
+            total=total,
         ),
         steps=p.step,
         examples=p.sums.count,

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from .._language import say
 from ..records import Run
-from . import keeping, optimisers, results, seeds
+from . import keeping, optimizers, results, seeds
 from .evaluation import Loss, is_classification
 from .origin import Origin
 from .parts import Parts
@@ -43,7 +43,9 @@ def fit(
     Raises UsageError for settings that cannot work, Diverged when the loss runs away, Interrupted after Ctrl-C or SIGTERM, and
     ActlabError when files cannot be written.
     """
-    opened = open_session(model, parts, settings or Settings(), loss, run_dir, resume, origin or Origin(), show or Quiet())
+    opened = open_session(
+        model, parts, settings or Settings(), loss, run_dir, resume, origin or Origin(), show or Quiet()
+    )
     if isinstance(opened, Run):
         return opened
     try:
@@ -69,7 +71,12 @@ def _train(s: Session) -> Run:
         results.close_epoch(s)
         keeping.save(s)
     if len(p.rows) < s.epochs:
-        s.show.note(say(f"stopped early: nothing better since epoch {p.best_epoch}", f"提前停止：第 {p.best_epoch} 轮之后没有更好的结果"))
+        s.show.note(
+            say(
+                f"stopped early: nothing better since epoch {p.best_epoch}",
+                f"提前停止：第 {p.best_epoch} 轮之后没有更好的结果",
+            )
+        )
     return results.finish(s)
 
 
@@ -103,13 +110,15 @@ def _epoch(s: Session) -> None:
 
 
 def _step(s: Session, batch: Tensor) -> None:
-    """One optimiser step on the examples of `batch`, shared out over the processes."""
+    """One optimizer step on the examples of `batch`, shared out over the processes."""
     p, fabric = s.progress, s.fabric
     seeds.seed_step(s.settings.seed, p.step, fabric.global_rank)
-    optimisers.set_rates(s.optimisers, factor(s.settings.schedule, p.step, s.steps, s.settings.warmup))
+    optimizers.set_rates(s.optimizers, factor(s.settings.schedule, p.step, s.steps, s.settings.warmup))
     mine = batch[fabric.global_rank :: fabric.world_size]
     pieces = mine.chunk(s.settings.accumulate) if len(mine) else (batch[:1],)
-    share = fabric.world_size / len(batch) if len(mine) else 0.0  # a process without examples helps with a gradient of zero
+    share = (
+        fabric.world_size / len(batch) if len(mine) else 0.0
+    )  # a process without examples helps with a gradient of zero
     total = torch.zeros(2, device=fabric.device)
     for number, piece in enumerate(pieces):
         inputs, targets = _fetch(s, piece)
@@ -121,9 +130,9 @@ def _step(s: Session, batch: Tensor) -> None:
             total += _tally(outputs, targets, loss)
         s.inputs = inputs
     norm = _clip(s)
-    for optimiser in s.optimisers:
-        optimiser.step()
-        optimiser.zero_grad()
+    for optimizer in s.optimizers:
+        optimizer.step()
+        optimizer.zero_grad()
     if s.average is not None:
         s.average.update_parameters(s.model)
     p.step += 1
@@ -143,7 +152,9 @@ def _fetch(s: Session, indices: Tensor) -> tuple[Tensor, Tensor]:
 def _tally(outputs: Tensor, targets: Tensor, loss: Tensor) -> Tensor:
     """Sum of losses and number of right answers."""
     loss = loss.detach().float() * len(targets)
-    right = (outputs.argmax(1) == targets).sum().float() if is_classification(outputs, targets) else torch.zeros_like(loss)
+    right = (
+        (outputs.argmax(1) == targets).sum().float() if is_classification(outputs, targets) else torch.zeros_like(loss)
+    )
     return torch.stack([loss, right])
 
 
@@ -151,7 +162,7 @@ def _clip(s: Session) -> Tensor | None:
     """Unscale, then clip the gradient of all parameters together; its norm before clipping."""
     if s.settings.clip_norm is None:
         return None
-    return s.fabric.clip_gradients(s.wrapped, s.optimisers[0], max_norm=s.settings.clip_norm, error_if_nonfinite=False)
+    return s.fabric.clip_gradients(s.wrapped, s.optimizers[0], max_norm=s.settings.clip_norm, error_if_nonfinite=False)
 
 
 def _note(s: Session, total: Tensor, norm: Tensor | None, count: int) -> None:
@@ -199,7 +210,7 @@ def _facts(s: Session, recent: Sums, seconds: float) -> dict[str, float | int | 
         "examples": p.sums.count,
         "loss": recent.mean_loss,
         "accuracy": recent.mean_score,
-        "learning_rate": s.optimisers[-1].param_groups[0]["lr"],
+        "learning_rate": s.optimizers[-1].param_groups[0]["lr"],
         "gradient_norm": recent.norm / max(1, recent.steps) if s.settings.clip_norm is not None else None,
         "examples_per_second": round(rate, 2),
         "seconds_left": round((s.steps - p.step) * elapsed / max(1, p.step), 1),

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from pydantic import Field
+
 from ..records import Record
 
 
@@ -10,8 +12,8 @@ class Origin(Record):
 
     recipe: str = "own model"
     preset: str = ""
-    plan: dict[str, Any] = {}  # what `config.toml` holds, and a resumed run must equal
+    plan: dict[str, Any] = Field(default_factory=dict)  # what `config.toml` holds, and a resumed run must equal
     model: str = ""
-    arguments: dict[str, Any] = {}
+    arguments: dict[str, Any] = Field(default_factory=dict)
     input_shape: tuple[int, ...] = ()
     multiply_adds: int | None = None

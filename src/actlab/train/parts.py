@@ -90,7 +90,9 @@ def as_part(data: Any) -> Part:
         return TensorPart(*data)
     if isinstance(data, Dataset):
         if not hasattr(data, "__len__"):
-            raise UsageError(say("expected a dataset with a length; got an iterable one", "数据集需要有长度；得到的是迭代式数据集"))
+            raise UsageError(
+                say("expected a dataset with a length; got an iterable one", "数据集需要有长度；得到的是迭代式数据集")
+            )
         return CollatedPart(data)
     if hasattr(data, "__len__") and hasattr(data, "__getitem__") and not isinstance(data, tuple | list | str | dict):
         return data

@@ -1,4 +1,4 @@
-"""How far a training is: everything that a checkpoint must hold beside weights and optimisers, and nothing more."""
+"""How far a training is: everything that a checkpoint must hold beside weights and optimizers, and nothing more."""
 
 from pydantic import BaseModel, ConfigDict
 

@@ -19,12 +19,14 @@ def close_epoch(s: Session) -> None:
     done, clips = p.sums.since(p.at_epoch), s.settings.clip_norm is not None
     validation = _evaluate(s, "validation")
     test = _evaluate(s, "test") if s.settings.report_test else None
-    classifies = any(result is not None and result.accuracy is not None for result in (validation, test)) or done.score > 0
+    classifies = (
+        any(result is not None and result.accuracy is not None for result in (validation, test)) or done.score > 0
+    )
     row = Epoch(
         epoch=len(p.rows) + 1,
         step=p.step,
         examples=p.sums.count,
-        learning_rate=float(s.optimisers[-1].param_groups[0]["lr"]),
+        learning_rate=float(s.optimizers[-1].param_groups[0]["lr"]),
         train_loss=done.mean_loss,
         train_accuracy=done.mean_score if classifies else None,
         validation_loss=validation.loss if validation else None,
@@ -49,7 +51,11 @@ def close_epoch(s: Session) -> None:
 def patience_is_out(s: Session) -> bool:
     """Whether too many epochs have passed since the best one."""
     p = s.progress
-    return s.settings.patience is not None and p.best_epoch is not None and len(p.rows) - p.best_epoch >= s.settings.patience
+    return (
+        s.settings.patience is not None
+        and p.best_epoch is not None
+        and len(p.rows) - p.best_epoch >= s.settings.patience
+    )
 
 
 def finish(s: Session) -> Run:

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from .._language import say
 from ..errors import UsageError
 from ..records import Run
-from . import optimisers
+from . import optimizers
 from .evaluation import Loss
 from .fabric import on_first, start
 from .files import RunDirectory
@@ -30,12 +30,12 @@ Place = str | Path | Callable[[], Path] | None
 
 @dataclass
 class Session:
-    """Model, data, optimisers and position of a training under way."""
+    """Model, data, optimizers and position of a training under way."""
 
     fabric: Any
     model: nn.Module  # as the user gave it
     wrapped: Any  # through Fabric: precision, several processes
-    optimisers: list[Any]
+    optimizers: list[Any]
     average: Any  # torch's AveragedModel, or None
     parts: Parts
     loss: Loss
@@ -89,7 +89,14 @@ class Session:
 
 
 def open_session(
-    model: nn.Module, parts: Parts, settings: Settings, loss: Loss | None, place: Place, resume: bool, origin: Origin, show: Show
+    model: nn.Module,
+    parts: Parts,
+    settings: Settings,
+    loss: Loss | None,
+    place: Place,
+    resume: bool,
+    origin: Origin,
+    show: Show,
 ) -> Session | Run:
     """Everything before the first step; the Run itself if it is finished already."""
     began = time.perf_counter()
@@ -103,13 +110,13 @@ def open_session(
     if settings.channels_last:
         model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue, reportArgumentType]
     model.to(fabric.device)
-    chosen = optimisers.build(model, settings)
-    wrapped, *wrapped_optimisers = fabric.setup(torch.compile(model) if settings.compile else model, *chosen)
+    chosen = optimizers.build(model, settings)
+    wrapped, *wrapped_optimizers = fabric.setup(torch.compile(model) if settings.compile else model, *chosen)
     return Session(
         fabric=fabric,
         model=model,
         wrapped=wrapped,
-        optimisers=wrapped_optimisers,
+        optimizers=wrapped_optimizers,
         average=_average(model, settings),
         parts=parts,
         loss=loss or _cross_entropy(settings.label_smoothing),
@@ -126,9 +133,19 @@ def _check(parts: Parts, settings: Settings) -> None:
     if len(parts.train) == 0:
         raise UsageError(say("expected at least one training example; got none", "至少需要一个训练样本；得到 0 个"))
     if settings.patience is not None and not parts.validation:
-        raise UsageError(say("patience needs validation examples to choose by; there are none", "patience 需要验证样本来选择；现在没有"))
+        raise UsageError(
+            say(
+                "patience needs validation examples to choose by; there are none",
+                "patience 需要验证样本来选择；现在没有",
+            )
+        )
     if settings.strategy == "fsdp" and settings.ema is not None:
-        raise UsageError(say("ema needs whole weights, and strategy fsdp cuts them; use ddp", "ema 需要完整的权重，而 fsdp 会切分权重；请用 ddp"))
+        raise UsageError(
+            say(
+                "ema needs whole weights, and strategy fsdp cuts them; use ddp",
+                "ema 需要完整的权重，而 fsdp 会切分权重；请用 ddp",
+            )
+        )
 
 
 def _directory(place: Place, resume: bool, origin: Origin) -> RunDirectory | None:

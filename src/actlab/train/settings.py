@@ -10,52 +10,62 @@ from ..records import Record
 
 Precision = Literal["fp32", "bf16", "fp16"]
 Schedule = Literal["constant", "onecycle", "cosine", "triangular"]
-OptimiserName = Literal["sgd", "adamw", "muon"]
+OptimizerName = Literal["sgd", "adamw", "muon"]
 
 
 class Settings(Record):
-    """How to train. Rates are per optimiser step; `batch_size` counts the examples of one step over all processes."""
+    """How to train. Rates are per optimizer step; `batch_size` counts the examples of one step over all processes."""
 
-    seed: int = Field(0, ge=0)
-    epochs: int = Field(10, ge=0)
-    steps: int | None = Field(None, ge=0)  # in all; where given, it decides instead of `epochs`
-    batch_size: int = Field(128, ge=1)
-    accumulate: int = Field(1, ge=1)  # parts into which a batch is cut to save memory; the result stays the same
+    seed: int = Field(default=0, ge=0)
+    epochs: int = Field(default=10, ge=0)
+    steps: int | None = Field(default=None, ge=0)  # in all; where given, it decides instead of `epochs`
+    batch_size: int = Field(default=128, ge=1)
+    accumulate: int = Field(
+        default=1, ge=1
+    )  # parts into which a batch is cut to save memory; the result stays the same
 
-    optimiser: OptimiserName = "sgd"
-    learning_rate: float = Field(0.01, gt=0)
-    momentum: float = Field(0.0, ge=0, lt=1)
+    optimizer: OptimizerName = "sgd"
+    learning_rate: float = Field(default=0.01, gt=0)
+    momentum: float = Field(default=0.0, ge=0, lt=1)
     nesterov: bool = False
-    weight_decay: float = Field(0.0, ge=0)  # never on biases, gains and the parameters of activations
-    muon_learning_rate: float = Field(0.02, gt=0)  # for "muon": hidden convolutions; the rest gets SGD with the rates above
-    muon_momentum: float = Field(0.95, ge=0, lt=1)
-    muon_steps: int = Field(4, ge=1)  # Newton-Schulz iterations
+    weight_decay: float = Field(default=0.0, ge=0)  # never on biases, gains and the parameters of activations
+    muon_learning_rate: float = Field(
+        0.02, gt=0
+    )  # for "muon": hidden convolutions; the rest gets SGD with the rates above
+    muon_momentum: float = Field(default=0.95, ge=0, lt=1)
+    muon_steps: int = Field(default=4, ge=1)  # Newton-Schulz iterations
     schedule: Schedule = "constant"
-    warmup: float = Field(0.2, ge=0, le=1)  # rising share of "triangular", "onecycle" and "cosine"
-    clip_norm: float | None = Field(None, gt=0)  # of the gradient over all parameters, applied after unscaling
-    label_smoothing: float = Field(0.0, ge=0, lt=1)
-    ema: float | None = Field(None, gt=0, lt=1)  # decay per step of the averaged weights, which are then evaluated and kept
-    patience: int | None = Field(None, ge=1)  # epochs without a better validation result before stopping; restores the best
+    warmup: float = Field(default=0.2, ge=0, le=1)  # rising share of "triangular", "onecycle" and "cosine"
+    clip_norm: float | None = Field(default=None, gt=0)  # of the gradient over all parameters, applied after unscaling
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    ema: float | None = Field(
+        None, gt=0, lt=1
+    )  # decay per step of the averaged weights, which are then evaluated and kept
+    patience: int | None = Field(
+        None, ge=1
+    )  # epochs without a better validation result before stopping; restores the best
 
     precision: Precision = "fp32"
     channels_last: bool = False
     compile: bool = False
     device: str = "auto"  # "auto", "cpu", "cuda", "mps"
-    devices: int = Field(1, ge=1)
+    devices: int = Field(default=1, ge=1)
     strategy: Literal["auto", "ddp", "fsdp"] = "auto"
     keep_memory: bool = True  # on glibc: keep freed memory in the process, which spares page faults
 
-    evaluate_batch_size: int = Field(500, ge=1)
+    evaluate_batch_size: int = Field(default=500, ge=1)
     report_test: bool = False  # test result after every epoch, for the record only; nothing chooses by it
-    checkpoint_seconds: float = Field(60.0, gt=0)  # at least this long between two checkpoints inside an epoch
-    divergence: float = Field(10.0, gt=1)  # stop when the mean loss of 20 steps exceeds this multiple of the first loss
+    checkpoint_seconds: float = Field(default=60.0, gt=0)  # at least this long between two checkpoints inside an epoch
+    divergence: float = Field(
+        default=10.0, gt=1
+    )  # stop when the mean loss of 20 steps exceeds this multiple of the first loss
 
     def steps_in_all(self, examples: int) -> int:
-        """Optimiser steps of the whole training on that many examples."""
+        """Optimizer steps of the whole training on that many examples."""
         return self.steps if self.steps is not None else self.epochs * self.steps_per_epoch(examples)
 
     def steps_per_epoch(self, examples: int) -> int:
-        """Optimiser steps of one pass; the last one may be smaller."""
+        """Optimizer steps of one pass; the last one may be smaller."""
         return -(-examples // self.batch_size)
 
 

@@ -56,7 +56,15 @@ class Bar:
     """A rich progress bar: loss, accuracy, examples/s, time left."""
 
     def __init__(self) -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            SpinnerColumn,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
 
         self._progress = Progress(
             SpinnerColumn(),
@@ -82,7 +90,9 @@ class Bar:
     def step(self, step: int, count: int, recent: Sums | None) -> None:
         self._counted += count
         if recent is not None:
-            self._facts = f"{say('loss', '损失')} {recent.mean_loss:.3f}  {say('accuracy', '准确率')} {recent.mean_score:.3f}"
+            self._facts = (
+                f"{say('loss', '损失')} {recent.mean_loss:.3f}  {say('accuracy', '准确率')} {recent.mean_score:.3f}"
+            )
         seconds = time.perf_counter() - self._at
         if seconds < _REFRESH_SECONDS:
             return
@@ -120,6 +130,9 @@ def epoch_line(row: Epoch, epochs: int, examples_per_second: float) -> str:
         (say("test", "测试"), row.test_loss, row.test_accuracy),
     ):
         if loss is not None:
-            parts.append(f"{name} {say('loss', '损失')} {loss:.4f}" + (f" {say('accuracy', '准确率')} {accuracy:.4f}" if accuracy is not None else ""))
+            parts.append(
+                f"{name} {say('loss', '损失')} {loss:.4f}"
+                + (f" {say('accuracy', '准确率')} {accuracy:.4f}" if accuracy is not None else "")
+            )
     parts.append(f"{examples_per_second:,.0f} {say('examples/s', '样本/秒')}")
     return "  ".join(parts)

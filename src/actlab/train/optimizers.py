@@ -1,4 +1,4 @@
-"""Optimisers for a model: who is decayed, and Muon for convolution weights."""
+"""Optimizers for a model: who is decayed, and Muon for convolution weights."""
 
 from typing import Any
 
@@ -20,7 +20,9 @@ class ConvolutionMuon(torch.optim.Muon):
     def __init__(self, weights: list[Tensor], *, lr: float, momentum: float, weight_decay: float, ns_steps: int):
         self._weights = weights
         self._matrices = [nn.Parameter(_as_matrix(weight.detach())) for weight in weights]
-        super().__init__(self._matrices, lr=lr, momentum=momentum, weight_decay=weight_decay, nesterov=True, ns_steps=ns_steps)
+        super().__init__(
+            self._matrices, lr=lr, momentum=momentum, weight_decay=weight_decay, nesterov=True, ns_steps=ns_steps
+        )
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> Any:
@@ -65,31 +67,31 @@ def decayed(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
     return shrunk, spared
 
 
-def hidden_convolutions(model: nn.Module) -> list[nn.Parameter]:
+def hidden_convolutions(model: nn.Module) -> list[Tensor]:
     """Weights of every convolution but the first, in order: those that Muon trains."""
     convolutions = [m for m in model.modules() if isinstance(m, nn.Conv1d | nn.Conv2d | nn.Conv3d)]
     return [m.weight for m in convolutions[1:] if m.weight.requires_grad]
 
 
 def build(model: nn.Module, settings: Settings) -> list[torch.optim.Optimizer]:
-    """The optimisers of `settings` for `model`, which must already lie where it will be trained."""
+    """The optimizers of `settings` for `model`, which must already lie where it will be trained."""
     if not any(p.requires_grad for p in model.parameters()):
         raise UsageError(say("expected a model with trainable parameters; it has none", "模型没有可训练的参数"))
     shrunk, spared = decayed(model)
-    optimisers: list[torch.optim.Optimizer] = []
-    if settings.optimiser == "muon":
+    optimizers: list[torch.optim.Optimizer] = []
+    if settings.optimizer == "muon":
         weights = hidden_convolutions(model)
         if not weights:
             raise UsageError(
                 say(
-                    "optimiser muon trains convolutions after the first one, and this model has none; use sgd or adamw",
+                    "optimizer muon trains convolutions after the first one, and this model has none; use sgd or adamw",
                     "优化器 muon 用于第一层之后的卷积，而此模型没有；请用 sgd 或 adamw",
                 )
             )
         _refuse_muon_where_it_cannot_work(settings)
         chosen = set(weights)
         shrunk = [p for p in shrunk if p not in chosen]
-        optimisers.append(
+        optimizers.append(
             ConvolutionMuon(
                 list(weights),
                 lr=settings.muon_learning_rate,
@@ -100,22 +102,24 @@ def build(model: nn.Module, settings: Settings) -> list[torch.optim.Optimizer]:
         )
     groups = [{"params": shrunk, "weight_decay": settings.weight_decay}, {"params": spared, "weight_decay": 0.0}]
     groups = [group for group in groups if group["params"]]
-    if settings.optimiser == "adamw":
-        optimisers.append(torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True))
+    if settings.optimizer == "adamw":
+        optimizers.append(torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True))
     elif groups:
-        optimisers.append(
-            torch.optim.SGD(groups, lr=settings.learning_rate, momentum=settings.momentum, nesterov=settings.nesterov, fused=True)
+        optimizers.append(
+            torch.optim.SGD(
+                groups, lr=settings.learning_rate, momentum=settings.momentum, nesterov=settings.nesterov, fused=True
+            )
         )
-    for optimiser in optimisers:
-        for group in optimiser.param_groups:
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
             group["base_rate"] = group["lr"]
-    return optimisers
+    return optimizers
 
 
-def set_rates(optimisers: list[Any], factor: float) -> None:
+def set_rates(optimizers: list[Any], factor: float) -> None:
     """Every group's rate = its base rate times `factor`."""
-    for optimiser in optimisers:
-        for group in optimiser.param_groups:
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
             group["lr"] = group["base_rate"] * factor
 
 
@@ -123,11 +127,14 @@ def _refuse_muon_where_it_cannot_work(settings: Settings) -> None:
     if settings.strategy == "fsdp":
         raise UsageError(
             say(
-                "optimiser muon needs whole weights, and strategy fsdp cuts them; use ddp, or optimiser sgd",
+                "optimizer muon needs whole weights, and strategy fsdp cuts them; use ddp, or optimizer sgd",
                 "优化器 muon 需要完整的权重，而 fsdp 会切分权重；请用 ddp 或优化器 sgd",
             )
         )
     if settings.precision == "fp16":
         raise UsageError(
-            say("optimiser muon works in fp32 and bf16; got precision fp16", "优化器 muon 只支持 fp32 与 bf16；得到 fp16")
+            say(
+                "optimizer muon works in fp32 and bf16; got precision fp16",
+                "优化器 muon 只支持 fp32 与 bf16；得到 fp16",
+            )
         )

@@ -14,13 +14,15 @@ class DataPlan(Record):
     """Which data, and how they are cut and changed."""
 
     source: str = "fashion-mnist"  # a name, a folder, or file.py:callable
-    validation: int = Field(5000, ge=0)  # training images held out to choose by
-    limit: int | None = Field(None, ge=1)  # at most so many images of each part
-    normalise: bool = True  # subtract the mean and divide by the deviation of the training pixels; else pixels in [0, 1]
-    flip: float = Field(0.0, ge=0, le=1)  # probability of mirroring
-    crop: int = Field(0, ge=0)  # pixels by which an image may move, at its own resolution
-    erase: float = Field(0.0, ge=0, le=1)  # probability of blacking out a rectangle
-    colour: float = Field(0.0, ge=0, le=1)  # change of brightness and contrast
+    validation: int = Field(default=5000, ge=0)  # training images held out to choose by
+    limit: int | None = Field(default=None, ge=1)  # at most so many images of each part
+    normalise: bool = (
+        True  # subtract the mean and divide by the deviation of the training pixels; else pixels in [0, 1]
+    )
+    flip: float = Field(default=0.0, ge=0, le=1)  # probability of mirroring
+    crop: int = Field(default=0, ge=0)  # pixels by which an image may move, at its own resolution
+    erase: float = Field(default=0.0, ge=0, le=1)  # probability of blacking out a rectangle
+    colour: float = Field(default=0.0, ge=0, le=1)  # change of brightness and contrast
 
 
 class ModelPlan(Record):
@@ -28,7 +30,7 @@ class ModelPlan(Record):
 
     name: str  # of `actlab models`, or file.py:callable
     activation: str = "relu"
-    arguments: dict[str, Any] = {}
+    arguments: dict[str, Any] = Field(default_factory=dict)
     initialise: Initialisation = "default"
 
 
@@ -42,7 +44,11 @@ class Plan(Record):
     settings: Settings = Settings()
 
     def with_changes(
-        self, *, data: dict[str, Any] | None = None, model: dict[str, Any] | None = None, settings: dict[str, Any] | None = None
+        self,
+        *,
+        data: dict[str, Any] | None = None,
+        model: dict[str, Any] | None = None,
+        settings: dict[str, Any] | None = None,
     ) -> "Plan":
         """The plan with some values replaced, all of them checked."""
         return self.model_copy(

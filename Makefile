@@ -1,0 +1,48 @@
+# `make train` and `make test` each set up what they need on a fresh machine, then do their job.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: train test check lint setup benchmarks kill-test five-seeds classic accurate clean
+
+train: setup  ## AlexNet on the real Fashion-MNIST, then the report
+	$(BIN)/actlab train alexnet
+
+test: setup  ## everything that CI runs
+	$(BIN)/python -m pytest
+
+check: lint test
+
+lint: setup
+	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/basedpyright
+
+setup: $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Actlab needs Python 3.11 or newer; this is " + sys.version.split()[0] + ": make PYTHON=python3.12")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $(READY)
+
+benchmarks: setup  ## speed beside the notes' code path, and fit() beside a bare loop
+	$(BIN)/python benchmarks/alexnet.py
+	$(BIN)/python benchmarks/overhead.py
+
+kill-test: setup  ## kill -9 at 20 random moments, with one process and with two
+	$(BIN)/python benchmarks/kill.py
+
+five-seeds: setup  ## the fast recipe, five seeds
+	$(BIN)/python benchmarks/recipe_runs.py fast --seeds 5
+
+classic: setup  ## the notes' recipe in full: more than an hour on two cores
+	$(BIN)/python benchmarks/recipe_runs.py classic
+
+accurate: setup  ## ten epochs for the best accuracy: an hour on two cores
+	$(BIN)/python benchmarks/recipe_runs.py accurate
+
+clean:
+	rm -rf $(VENV) runs build dist .pytest_cache .ruff_cache

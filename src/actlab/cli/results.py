@@ -1,0 +1,147 @@
+"""`actlab evaluate`, `predict`, `runs` and `report`: they read run directories."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .._language import say
+from ..errors import ActlabError, UsageError
+from . import app
+
+RunPath = Annotated[Path, typer.Argument(metavar="RUN", help=say("a run directory", "运行目录"))]
+AsJson = Annotated[bool, typer.Option("--json", help=say("print JSON", "输出 JSON"))]
+
+
+@app.command(
+    help=say("Evaluate a trained run on its test images or on other data.", "在测试图像或其他数据上评估训练好的运行。")
+)
+def evaluate(
+    run: RunPath,
+    data: Annotated[
+        str | None, typer.Option(help=say("other data: a name or a folder of images", "其他数据：名称或图像文件夹"))
+    ] = None,
+    part: Annotated[str, typer.Option(help="train, validation, test")] = "test",
+    limit: Annotated[int | None, typer.Option(help=say("at most so many images", "最多使用的图像数"))] = None,
+    as_json: AsJson = False,
+) -> None:
+    from ..errors import UnknownName
+    from ..recipes.load import Trained
+
+    if part not in ("train", "validation", "test"):
+        raise UnknownName("part", part, ("train", "validation", "test"))
+    trained = Trained(run)
+    result = trained.evaluate(data, part, limit)
+    if as_json:
+        print(result.model_dump_json(exclude={"mistakes"}))
+        return
+    accuracy = f"{say('accuracy', '准确率')} {result.accuracy:.4f}  " if result.accuracy is not None else ""
+    print(
+        f"{part} {accuracy}{say('loss', '损失')} {result.loss:.4f}  {say(f'on {result.count:,} examples', f'共 {result.count:,} 个样本')}"
+    )
+
+
+@app.command(help=say("Classes and probabilities for images of your own.", "给出您自己图像的类别与概率。"))
+def predict(
+    run: RunPath,
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help=say("image files", "图像文件"))],
+    top: Annotated[int, typer.Option(min=1, help=say("how many classes to show", "显示的类别数"))] = 3,
+    as_json: AsJson = False,
+) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from ..recipes.load import Trained
+
+    answers = Trained(run).predict(images, top)
+    if as_json:
+        print(json.dumps(answers, ensure_ascii=False))
+        return
+    table = Table(say("image", "图像"), say("class", "类别"), say("probability", "概率"))
+    for answer in answers:
+        for number, (label, probability) in enumerate(answer["classes"].items()):
+            table.add_row(
+                "" if number else answer["image"], label, f"{probability:.4f}", style="bold" if not number else "dim"
+            )
+    Console().print(table)
+
+
+@app.command(help=say("List the runs in a folder.", "列出文件夹中的运行。"))
+def runs(
+    folder: Annotated[Path, typer.Argument(help=say("folder with run directories", "含有运行目录的文件夹"))] = Path(
+        "runs"
+    ),
+    as_json: AsJson = False,
+) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from ..records import Run
+
+    if not folder.is_dir():
+        raise ActlabError(
+            say(
+                f"expected a folder with runs; '{folder}' does not exist: train one with 'actlab train lenet'",
+                f"没有文件夹“{folder}”；先用 actlab train lenet 训练",
+            )
+        )
+    rows: list[dict[str, Any]] = []
+    for file in sorted(folder.glob("*/run.json")):
+        try:
+            rows.append({"run": str(file.parent), **_brief(Run.read(file.parent))})
+        except ActlabError as error:
+            rows.append({"run": str(file.parent), "status": str(error)})
+    if as_json:
+        print(json.dumps(rows, ensure_ascii=False))
+        return
+    table = Table(box=None, pad_edge=False)
+    table.add_column(say(f"run in {folder}", f"{folder} 中的运行"), no_wrap=True)
+    for en, zh in (
+        ("status", "状态"),
+        ("examples", "样本"),
+        ("test accuracy", "测试准确率"),
+        ("training s", "训练秒数"),
+        ("created (UTC)", "时间（UTC）"),
+    ):
+        table.add_column(say(en, zh), no_wrap=True)
+    for row in rows:
+        accuracy = row.get("test_accuracy")
+        table.add_row(
+            row["run"], row["status"], f"{row.get('examples', 0):,}", "" if accuracy is None else f"{accuracy:.4f}",
+            f"{row.get('training_seconds', 0):.1f}", row.get("created", "")[:16].replace("T", " "),
+        )  # fmt: skip
+    Console().print(table if rows else say(f"no runs in '{folder}' yet", f"“{folder}”中还没有运行"))
+
+
+@app.command(help=say("Write the report of a run anew, or its picture.", "重新生成运行的报告或图片。"))
+def report(
+    run: RunPath,
+    picture: Annotated[
+        Path | None,
+        typer.Option(
+            help=say("also draw curves, filters and confusion into this PNG", "同时把曲线、滤波器和混淆矩阵画成 PNG")
+        ),
+    ] = None,
+) -> None:
+    from .. import plot
+    from .. import report as reports
+    from .._language import language
+
+    print(reports.write(run))
+    if picture is not None:
+        if picture.suffix.lower() != ".png":
+            raise UsageError(
+                say(f"expected a name ending in .png; got '{picture}'", f"文件名应以 .png 结尾；得到“{picture}”")
+            )
+        print(plot.run_picture(run, picture, language()))
+
+
+def _brief(run: Any) -> dict[str, Any]:
+    return {
+        "status": run.status,
+        "examples": run.examples,
+        "test_accuracy": run.test.accuracy if run.test else None,
+        "training_seconds": run.clock.training,
+        "created": run.created,
+    }
