@@ -22,11 +22,11 @@ class UnknownName(UsageError, KeyError):
         near = get_close_matches(name, known, n=1, cutoff=0.5)
         if near:
             text = say(
-                f"no {kind} '{name}'; did you mean '{near[0]}'?", f"没有名为“{name}”的 {kind}；是否想用“{near[0]}”？"
+                f"no {kind} '{name}'; did you mean '{near[0]}'?", f"没有名为“{name}”的{kind}；是否想用“{near[0]}”？"
             )
         else:
             names = ", ".join(known)
-            text = say(f"no {kind} '{name}'; there are: {names}", f"没有名为“{name}”的 {kind}；可用的有：{names}")
+            text = say(f"no {kind} '{name}'; there are: {names}", f"没有名为“{name}”的{kind}；可用的有：{names}")
         super().__init__(text)
 
     def __str__(self) -> str:  # KeyError would print the repr

@@ -96,21 +96,18 @@ def runs(
         print(json.dumps(rows, ensure_ascii=False))
         return
     table = Table(box=None, pad_edge=False)
-    table.add_column(say(f"run in {folder}", f"{folder} 中的运行"), no_wrap=True)
-    for en, zh in (
-        ("status", "状态"),
-        ("examples", "样本"),
-        ("test accuracy", "测试准确率"),
-        ("training s", "训练秒数"),
-        ("created (UTC)", "时间（UTC）"),
-    ):
+    table.add_column(say(f"run in {folder}", f"{folder} 中的运行"), overflow="fold")
+    for en, zh in (("status", "状态"), ("accuracy", "准确率"), ("training", "训练"), ("created (UTC)", "时间（UTC）")):
         table.add_column(say(en, zh), no_wrap=True)
     for row in rows:
-        accuracy = row.get("test_accuracy")
+        accuracy, seconds = row.get("test_accuracy"), row.get("training_seconds")
         table.add_row(
-            row["run"], row["status"], f"{row.get('examples', 0):,}", "" if accuracy is None else f"{accuracy:.4f}",
-            f"{row.get('training_seconds', 0):.1f}", row.get("created", "")[:16].replace("T", " "),
-        )  # fmt: skip
+            Path(row["run"]).name,
+            row["status"],
+            "" if accuracy is None else f"{accuracy:.4f}",
+            "" if seconds is None else f"{seconds:,.0f} s",
+            row.get("created", "")[:16].replace("T", " "),
+        )
     Console().print(table if rows else say(f"no runs in '{folder}' yet", f"“{folder}”中还没有运行"))
 
 

@@ -64,7 +64,7 @@ def _steps(augment: Augment, channels: int, height: int, width: int) -> list[Any
     steps: list[Any] = []
     if augment.flip:
         steps.append(kornia.RandomHorizontalFlip(p=augment.flip))
-    if augment.crop:  # slicing moves whole pixels; the default would resample
+    if augment.crop:  # slicing, unlike "resample", moves whole pixels and nothing else
         steps.append(kornia.RandomCrop((height, width), padding=augment.crop, cropping_mode="slice"))
     if augment.colour:
         span = (1 - augment.colour, 1 + augment.colour)

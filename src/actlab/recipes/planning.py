@@ -4,10 +4,10 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
-from ..errors import UnknownName, UsageError
+from ..errors import UnknownName
 from ..models.initialise import Initialisation
 from ..records import Record
-from ..train.settings import Settings, change, explain
+from ..train.settings import Settings, change, complaint
 
 
 class DataPlan(Record):
@@ -65,7 +65,7 @@ def read(content: dict[str, Any]) -> Plan:
     try:
         return Plan.model_validate(content)
     except ValidationError as error:
-        raise UsageError(explain(error)) from None
+        raise complaint(error) from None
 
 
 def _changed(part: Any, changes: dict[str, Any]) -> Any:
@@ -75,4 +75,4 @@ def _changed(part: Any, changes: dict[str, Any]) -> Any:
     try:
         return type(part).model_validate({**part.model_dump(), **changes})
     except ValidationError as error:
-        raise UsageError(explain(error)) from None
+        raise complaint(error) from None

@@ -9,7 +9,6 @@ from ..errors import ActlabError, UsageError
 from .settings import Settings
 
 _PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
-_DEVICES = ("auto", "cpu", "cuda", "mps")
 Result = TypeVar("Result")
 
 
@@ -19,13 +18,6 @@ def start(settings: Settings) -> Any:
     from lightning_fabric import Fabric
 
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    if settings.device not in _DEVICES:
-        raise UsageError(
-            say(
-                f"device: expected one of {', '.join(_DEVICES)}; got '{settings.device}'",
-                f"device：可用 {'、'.join(_DEVICES)}；得到“{settings.device}”",
-            )
-        )
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if not available.get(settings.device, True):
         raise UsageError(

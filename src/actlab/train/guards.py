@@ -61,6 +61,30 @@ def finite(model: nn.Module) -> bool:
     )
 
 
+def no_gradient(model: nn.Module) -> bool:
+    """Whether the gradient of the first weights, those farthest from the loss, is exactly zero: nothing below can learn any more."""
+    found = first_weights(model)
+    return found is not None and not bool(found[1].grad.any())  # pyright: ignore[reportOptionalMemberAccess]
+
+
+def first_weights(model: nn.Module) -> tuple[str, nn.Parameter] | None:
+    """Name and tensor of the first trained weight matrix or kernel that has a gradient."""
+    return next(((n, p) for n, p in model.named_parameters() if p.grad is not None and p.dim() > 1), None)
+
+
+def died(model: nn.Module, step: int, loss: float, classes: int, rate: float) -> Diverged:
+    """The sentence for a network whose units are all dead."""
+    name = next((n for n, p in model.named_parameters() if p.requires_grad and p.dim() > 1), "").rpartition(".")[0]
+    return Diverged(
+        say(
+            f"training died by step {step}: no gradient reaches layer '{name}' any more and the loss, {loss:.3g}, is that of guessing among "
+            f"{classes} classes; try a smaller rate, --learning-rate {rate / 10:.2g}, or an activation without a flat side, --activation leaky_relu",
+            f"训练在第 {step} 步前已失效：没有梯度到达层“{name}”，损失 {loss:.3g} 相当于在 {classes} 类中猜测；"
+            f"请试更小的学习率 --learning-rate {rate / 10:.2g}，或没有平坦一侧的激活函数 --activation leaky_relu",
+        )
+    )
+
+
 def culprit(model: nn.Module, inputs: Tensor) -> str:
     """The layer at which a forward pass goes wrong, in words: the first with a result that is not finite, else the one that grows most.
 

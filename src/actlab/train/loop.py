@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from .._language import say
 from ..records import Run
-from . import keeping, optimizers, results, seeds
+from . import guards, keeping, optimizers, results, seeds
 from .evaluation import Loss, is_classification
 from .origin import Origin
 from .parts import Parts
@@ -19,6 +19,8 @@ from .settings import Settings
 from .show import Quiet, Show
 
 _CHECK_STEPS = 20  # over this many steps the loss is averaged before it is compared with the first one
+_DEAD_CHECKS = 2  # so many checks in a row without any gradient, and the network is given up
+_GUESSING = 0.95  # of log(classes): no better than guessing
 _EVENTS = 200  # points of the fine curve over a whole run
 
 
@@ -126,9 +128,11 @@ def _step(s: Session, batch: Tensor) -> None:
             outputs = s.wrapped(inputs)
             loss = s.loss(outputs, targets)
             fabric.backward(loss * (len(piece) * share))
+        s.classes = outputs.shape[1] if is_classification(outputs, targets) else 0
         if share:
             total += _tally(outputs, targets, loss)
         s.inputs = inputs
+    dead = p.step % _CHECK_STEPS == _CHECK_STEPS - 1 and guards.no_gradient(s.model)
     norm = _clip(s)
     for optimizer in s.optimizers:
         optimizer.step()
@@ -136,7 +140,7 @@ def _step(s: Session, batch: Tensor) -> None:
     if s.average is not None:
         s.average.update_parameters(s.model)
     p.step += 1
-    _note(s, total, norm, len(batch))
+    _note(s, total, norm, len(batch), dead)
 
 
 def _fetch(s: Session, indices: Tensor) -> tuple[Tensor, Tensor]:
@@ -165,9 +169,9 @@ def _clip(s: Session) -> Tensor | None:
     return s.fabric.clip_gradients(s.wrapped, s.optimizers[0], max_norm=s.settings.clip_norm, error_if_nonfinite=False)
 
 
-def _note(s: Session, total: Tensor, norm: Tensor | None, count: int) -> None:
+def _note(s: Session, total: Tensor, norm: Tensor | None, count: int, dead: bool) -> None:
     """Put the figures of a step aside, on the device: reading them is left to `_read`."""
-    flags = [s.signals.received is not None, keeping.save_is_due(s), count if s.first else 0]
+    flags = [s.signals.received is not None, keeping.save_is_due(s), count if s.first else 0, dead]
     norm = torch.zeros(1, device=total.device) if norm is None or not s.first else norm.detach().float().reshape(1)
     s.pending.append(torch.cat([total, norm, torch.tensor(flags, dtype=torch.float32, device=total.device)]))
 
@@ -179,15 +183,15 @@ def _read(s: Session) -> tuple[bool, bool]:
     s.pending.clear()
     if s.fabric.world_size > 1:
         figures = s.fabric.all_reduce(figures, reduce_op="sum")
-    stop = save = False
-    for loss, score, norm, stops, saves, count in figures.tolist():
+    stop = save = dead = False
+    for loss, score, norm, stops, saves, count, without_gradient in figures.tolist():
         p.sums.loss += loss
         p.sums.score += score
         p.sums.count += int(count)
         p.sums.norm += norm
         p.sums.clipped += clip_norm is not None and norm > clip_norm
         p.sums.steps += 1
-        stop, save = stop or stops > 0, save or saves > 0
+        stop, save, dead = stop or stops > 0, save or saves > 0, without_gradient == s.fabric.world_size
         if p.first_loss is None:
             p.first_loss = loss / count
         if not math.isfinite(loss):
@@ -196,6 +200,9 @@ def _read(s: Session) -> tuple[bool, bool]:
         recent, p.at_check = p.sums.since(p.at_check).mean_loss, p.mark()
         if p.first_loss and recent > s.settings.divergence * p.first_loss:
             keeping.diverged(s, recent)
+        p.dead_checks = p.dead_checks + 1 if dead else 0
+        if p.dead_checks >= _DEAD_CHECKS and s.classes and recent >= _GUESSING * math.log(s.classes):
+            raise guards.died(s.model, p.step, recent, s.classes, s.settings.learning_rate)
     return stop, save
 
 

@@ -58,6 +58,7 @@ class Progress(BaseModel):
     at_event: Sums = Sums()
     at_check: Sums = Sums()
     first_loss: float | None = None
+    dead_checks: int = 0  # checks in a row in which no gradient reached the first weights
     rows: list[Epoch] = []
     best_epoch: int | None = None
     best_value: float | None = None

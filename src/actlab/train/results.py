@@ -1,10 +1,12 @@
 """What an epoch and a training end with: evaluation, the row of metrics, the weights to keep."""
 
+import math
 import time
 from typing import Literal
 
 from torch import Tensor
 
+from .._language import say
 from ..records import Epoch, Evaluation, Run
 from . import keeping
 from .evaluation import evaluate
@@ -66,7 +68,10 @@ def finish(s: Session) -> Run:
     p.seconds.evaluation += time.perf_counter() - began
     if s.average is not None:
         s.model.load_state_dict(s.average.module.state_dict())
-    run = keeping.describe_run(s, "finished", test=test)
+    message = _guessing(s)
+    if message:
+        s.show.note(message)
+    run = keeping.describe_run(s, "finished", test=test, message=message)
     if s.files is not None and s.first:
         s.files.weights(s.model.state_dict())
         s.files.metrics(p.rows)
@@ -74,6 +79,18 @@ def finish(s: Session) -> Run:
         s.event("finished", step=p.step, loss=test.loss if test else None, accuracy=test.accuracy if test else None)
     s.fabric.barrier()
     return run
+
+
+def _guessing(s: Session) -> str:
+    """A warning, where the last epoch was no better than guessing."""
+    if not s.classes or not s.progress.rows or s.progress.rows[-1].train_loss < 0.98 * math.log(s.classes):
+        return ""
+    loss = s.progress.rows[-1].train_loss
+    return say(
+        f"this network did not learn: its training loss, {loss:.3f}, is that of guessing among {s.classes} classes; "
+        "try more steps, another rate or another start (--set model.initialise=he)",
+        f"网络没有学到东西：训练损失 {loss:.3f} 相当于在 {s.classes} 类中猜测；请增加步数、换学习率或换初始化（--set model.initialise=he）",
+    )
 
 
 def _compare_with_best(s: Session, epoch: int, validation: Evaluation) -> None:

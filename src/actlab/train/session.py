@@ -48,6 +48,7 @@ class Session:
     signals: StopSignals = field(default_factory=StopSignals)
     pending: list[Tensor] = field(default_factory=list)  # figures of steps not yet read from the device
     inputs: Tensor | None = None  # of the last step, to look for the layer that diverged
+    classes: int = 0  # of a classifier
     best: dict[str, Tensor] | None = None  # the best weights, where there is no directory to keep them in
     saved_at: float = 0.0
 

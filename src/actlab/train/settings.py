@@ -1,8 +1,9 @@
 """Everything `fit` can be told, as one frozen record that `config.toml` stores and replays."""
 
+import re
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
 from .._language import say
 from ..errors import UnknownName, UsageError
@@ -16,39 +17,37 @@ OptimizerName = Literal["sgd", "adamw", "muon"]
 class Settings(Record):
     """How to train. Rates are per optimizer step; `batch_size` counts the examples of one step over all processes."""
 
+    model_config = ConfigDict(allow_inf_nan=False)
+
     seed: int = Field(default=0, ge=0)
     epochs: int = Field(default=10, ge=0)
     steps: int | None = Field(default=None, ge=0)  # in all; where given, it decides instead of `epochs`
     batch_size: int = Field(default=128, ge=1)
-    accumulate: int = Field(
-        default=1, ge=1
-    )  # parts into which a batch is cut to save memory; the result stays the same
+    # parts into which a batch is cut to save memory; the result stays the same
+    accumulate: int = Field(default=1, ge=1)
 
     optimizer: OptimizerName = "sgd"
     learning_rate: float = Field(default=0.01, gt=0)
     momentum: float = Field(default=0.0, ge=0, lt=1)
     nesterov: bool = False
     weight_decay: float = Field(default=0.0, ge=0)  # never on biases, gains and the parameters of activations
-    muon_learning_rate: float = Field(
-        0.02, gt=0
-    )  # for "muon": hidden convolutions; the rest gets SGD with the rates above
+    # for "muon": hidden convolutions; the rest gets SGD with the rates above
+    muon_learning_rate: float = Field(default=0.02, gt=0)
     muon_momentum: float = Field(default=0.95, ge=0, lt=1)
     muon_steps: int = Field(default=4, ge=1)  # Newton-Schulz iterations
     schedule: Schedule = "constant"
     warmup: float = Field(default=0.2, ge=0, le=1)  # rising share of "triangular", "onecycle" and "cosine"
     clip_norm: float | None = Field(default=None, gt=0)  # of the gradient over all parameters, applied after unscaling
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
-    ema: float | None = Field(
-        None, gt=0, lt=1
-    )  # decay per step of the averaged weights, which are then evaluated and kept
-    patience: int | None = Field(
-        None, ge=1
-    )  # epochs without a better validation result before stopping; restores the best
+    # decay per step of the averaged weights, which are then evaluated and kept
+    ema: float | None = Field(default=None, gt=0, lt=1)
+    # epochs without a better validation result before stopping; restores the best
+    patience: int | None = Field(default=None, ge=1)
 
     precision: Precision = "fp32"
     channels_last: bool = False
     compile: bool = False
-    device: str = "auto"  # "auto", "cpu", "cuda", "mps"
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     devices: int = Field(default=1, ge=1)
     strategy: Literal["auto", "ddp", "fsdp"] = "auto"
     keep_memory: bool = True  # on glibc: keep freed memory in the process, which spares page faults
@@ -56,9 +55,8 @@ class Settings(Record):
     evaluate_batch_size: int = Field(default=500, ge=1)
     report_test: bool = False  # test result after every epoch, for the record only; nothing chooses by it
     checkpoint_seconds: float = Field(default=60.0, gt=0)  # at least this long between two checkpoints inside an epoch
-    divergence: float = Field(
-        default=10.0, gt=1
-    )  # stop when the mean loss of 20 steps exceeds this multiple of the first loss
+    # stop when the mean loss of 20 steps exceeds this multiple of the first loss
+    divergence: float = Field(default=30.0, gt=1)
 
     def steps_in_all(self, examples: int) -> int:
         """Optimizer steps of the whole training on that many examples."""
@@ -79,13 +77,18 @@ def change(settings: Settings, changes: dict[str, Any]) -> Settings:
     try:
         return Settings.model_validate({**settings.model_dump(), **changes})
     except ValidationError as error:
-        raise UsageError(explain(error)) from None
+        raise complaint(error) from None
 
 
-def explain(error: ValidationError) -> str:
+def complaint(error: ValidationError) -> UsageError:
     """The first complaint of pydantic as one sentence."""
     first = error.errors()[0]
     name = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "literal_error":
+        return UnknownName(
+            name, str(first["input"]), re.findall("'([^']*)'", str(first.get("ctx", {}).get("expected")))
+        )
+    if first["type"] == "extra_forbidden":
+        return UsageError(say(f"there is no setting '{name}' in this version", f"此版本没有设置“{name}”"))
     wanted = first["msg"][0].lower() + first["msg"][1:]
-    got = first["input"]
-    return say(f"{name}: {wanted}; got {got!r}", f"{name}：{wanted}；得到 {got!r}")
+    return UsageError(say(f"{name}: {wanted}; got {first['input']!r}", f"{name}：{wanted}；得到 {first['input']!r}"))
