@@ -110,6 +110,7 @@ def train(
                 f"需要一个配方名（{'、'.join(recipes.names())}）或 --config，二者选一",
             )
         )
+    name, data = _absolute(name), _absolute(data)
     plan = recipes.plan(name, recipe) if name is not None else recipes.read(read_config(config)) if config else None
     assert plan is not None
     changes: dict[str, dict[str, Any]] = {
@@ -180,6 +181,19 @@ def place(out: Path | None, plan: "Plan", resume: bool, folder: Path = Path("run
     base = "-".join(part for part in (plan.recipe, plan.preset, datetime.now().strftime("%Y%m%d-%H%M%S")) if part)
     candidates = [folder / base, *(folder / f"{base}-{number}" for number in range(2, 1000))]
     return next(path for path in candidates if not path.exists())
+
+
+def _absolute(name: str | None) -> str | None:
+    """A file or folder of the user's by its full path, so that the run can be used from anywhere."""
+    from ..data.images import NAMES
+
+    if name is None or name in NAMES:
+        return name
+    file, colon, what = name.rpartition(":")
+    if colon and file.endswith(".py"):
+        return f"{Path(file).expanduser().resolve()}:{what}"
+    folder = Path(name).expanduser()
+    return str(folder.resolve()) if not colon and folder.is_dir() else name
 
 
 def _given(**options: Any) -> dict[str, Any]:

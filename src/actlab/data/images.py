@@ -25,6 +25,7 @@ from ._resize import resize
 from ._split import draw, without
 
 __all__ = [
+    "NAMES",
     "Augment",
     "Available",
     "ImageData",

@@ -49,6 +49,7 @@ def fit(
         model, parts, settings or Settings(), loss, run_dir, resume, origin or Origin(), show or Quiet()
     )
     if isinstance(opened, Run):
+        (show or Quiet()).note(say(f"run '{opened.name}' is finished already", f"运行“{opened.name}”已经完成"))
         return opened
     try:
         with opened.signals:
