@@ -10,8 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from actlab import _language
-from actlab.__main__ import run as run_command_line
+# One thread for each process: these networks are so small that threads only wait for each other. Read when torch is first imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+from actlab import _language  # noqa: E402
+from actlab.__main__ import run as run_command_line  # noqa: E402
 
 # The shortest training that has everything: sample images, a few steps, a report.
 SHORT = ["train", "lenet", "--data", "sample", "--limit", "60", "--batch-size", "16", "--steps", "3", "--quiet"]
@@ -61,7 +64,7 @@ class Launched:
     """`actlab` as a process tree of its own; `kill` and `stop` reach every process of it."""
 
     def __init__(self, arguments: list[str], folder: Path):
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "LC_ALL": "C.UTF-8"}
+        environment = {**os.environ, "LC_ALL": "C.UTF-8"}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "actlab", *arguments],
             cwd=folder, env=environment, text=True, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,

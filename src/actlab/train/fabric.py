@@ -46,7 +46,7 @@ def start(settings: Settings) -> Any:
             accelerator="cpu" if on_cpu else settings.device,
             devices=settings.devices,
             strategy=strategy,
-            precision=_PRECISIONS[settings.precision],  # pyright: ignore[reportArgumentType]
+            **_precision(settings.precision, on_cpu),
         )
     except Exception as error:  # Fabric raises its own kinds for devices that are not there
         raise UsageError(
@@ -71,3 +71,12 @@ def on_first(fabric: Any, act: Callable[[], Result]) -> Result:
     if error is not None:
         raise error
     return result
+
+
+def _precision(precision: str, on_cpu: bool) -> dict[str, Any]:
+    """Fabric's arguments; it would quietly use bf16 for fp16 on a CPU, where torch has both."""
+    if precision == "fp16" and on_cpu:
+        from lightning_fabric.plugins.precision import MixedPrecision
+
+        return {"plugins": [MixedPrecision("16-mixed", device="cpu")]}
+    return {"precision": _PRECISIONS[precision]}

@@ -109,6 +109,7 @@ def take_best(s: Session) -> None:
     """Put the best weights back into the model."""
     if s.settings.patience is None or s.progress.best_epoch is None:
         return
+    s.fabric.barrier()  # the first process may still be writing it
     best = s.best if s.files is None else s.files.load(s.fabric.device, s.files.best)
     if best is not None:
         s.evaluated.load_state_dict(best)
@@ -169,7 +170,7 @@ def describe_run(s: Session, status: Status, *, test: Evaluation | None = None, 
         status=status,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         message=message,
-        settings=s.origin.plan or {"settings": s.settings.model_dump()},
+        settings=s.origin.plan,
         model=ModelFacts(
             name=s.origin.model or type(s.model).__name__,
             arguments=s.origin.arguments,
@@ -180,8 +181,8 @@ def describe_run(s: Session, status: Status, *, test: Evaluation | None = None, 
         data=s.parts.described(),
         machine=describe(s.fabric.device, s.fabric.world_size),
         clock=Clock(
-            compute=max(0.0, seconds.loop - seconds.fetch - seconds.saving),
-            training=seconds.loop,
+            compute=seconds.loop - seconds.fetch,
+            training=seconds.loop + seconds.saving,
             evaluation=seconds.evaluation,
             total=total,
         ),

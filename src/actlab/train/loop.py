@@ -105,8 +105,9 @@ def _epoch(s: Session) -> None:
             s.event("step", **_facts(s, recent, time.perf_counter() - began))
         s.show.step(p.step, len(batch), recent)
         if stop or save:
-            p.seconds.loop, began = p.seconds.loop + time.perf_counter() - began, time.perf_counter()
+            p.seconds.loop += time.perf_counter() - began
             keeping.save(s)
+            began = time.perf_counter()
         if stop:
             keeping.interrupt(s)
     p.seconds.loop += time.perf_counter() - began
@@ -189,7 +190,7 @@ def _read(s: Session) -> tuple[bool, bool]:
         p.sums.loss += loss
         p.sums.score += score
         p.sums.count += int(count)
-        p.sums.norm += norm
+        p.sums.norm += norm if math.isfinite(norm) else 0.0  # fp16: such a step is skipped, and the scale lowered
         p.sums.clipped += clip_norm is not None and norm > clip_norm
         p.sums.steps += 1
         stop, save, dead = stop or stops > 0, save or saves > 0, without_gradient == s.fabric.world_size

@@ -102,12 +102,13 @@ def build(model: nn.Module, settings: Settings) -> list[torch.optim.Optimizer]:
         )
     groups = [{"params": shrunk, "weight_decay": settings.weight_decay}, {"params": spared, "weight_decay": 0.0}]
     groups = [group for group in groups if group["params"]]
+    fused = settings.precision != "fp16"  # torch's fused steps unscale by themselves, which is too late for clipping
     if settings.optimizer == "adamw":
-        optimizers.append(torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True))
+        optimizers.append(torch.optim.AdamW(groups, lr=settings.learning_rate, fused=fused))
     elif groups:
         optimizers.append(
             torch.optim.SGD(
-                groups, lr=settings.learning_rate, momentum=settings.momentum, nesterov=settings.nesterov, fused=True
+                groups, lr=settings.learning_rate, momentum=settings.momentum, nesterov=settings.nesterov, fused=fused
             )
         )
     for optimizer in optimizers:

@@ -5,7 +5,11 @@ from pydantic import BaseModel, ConfigDict
 from ..records import Epoch
 
 
-class Sums(BaseModel):
+class _State(BaseModel):
+    model_config = ConfigDict(ser_json_inf_nan="constants")  # a loss may be infinite, and must come back as it was
+
+
+class Sums(_State):
     """Totals over all examples so far. A difference of two gives the mean over the examples between them."""
 
     loss: float = 0.0
@@ -37,20 +41,18 @@ class Sums(BaseModel):
         return self.score / max(1, self.count)
 
 
-class Seconds(BaseModel):
+class Seconds(_State):
     """Clock of this run over all its sessions."""
 
     fetch: float = 0.0  # waiting for data
-    loop: float = 0.0  # the training loop, checkpoints included, evaluation not
+    loop: float = 0.0  # the training loop without checkpoints and evaluation
     saving: float = 0.0
     evaluation: float = 0.0
     total: float = 0.0
 
 
-class Progress(BaseModel):
+class Progress(_State):
     """Position, running totals and results of the epochs done."""
-
-    model_config = ConfigDict(ser_json_inf_nan="constants")
 
     step: int = 0
     sums: Sums = Sums()

@@ -102,6 +102,8 @@ def open_session(
     """Everything before the first step; the Run itself if it is finished already."""
     began = time.perf_counter()
     _check(parts, settings)
+    if not origin.plan:
+        origin = origin.model_copy(update={"plan": {"settings": settings.model_dump()}})
     if settings.keep_memory:
         keep_freed_memory()
     fabric = start(settings)
