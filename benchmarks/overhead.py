@@ -166,7 +166,13 @@ def show(given: Case, rows: list[dict[str, Any]], identical: bool) -> None:
     for row in rows:
         if row["unit"] == "overhead ratio":
             target = TARGETS[given.name]
-            verdict = "reached" if row["median"] < target else "MISSED"
+            verdict = (
+                "reached"
+                if row["high"] < target
+                else "MISSED"
+                if row["low"] >= target
+                else "UNDECIDED: the quartiles lie on both sides"
+            )
             print(
                 f"  {row['what']}: {row['median']:+.2%} ({row['low']:+.2%} to {row['high']:+.2%}), under {target:.0%} {verdict}"
             )
@@ -203,7 +209,7 @@ def run(given: argparse.Namespace) -> None:
     }
     for name, (one, rounds) in cases.items():
         if given.model in (None, name):
-            measured = measure(one, given.rounds or (2 if given.quick else rounds))
+            measured = measure(one, given.rounds or (1 if given.quick else rounds))
             rows = rows_of(one, measured)
             show(one, rows, measured["same_weights"])
             if given.out is not None:

@@ -26,7 +26,7 @@ from actlab.recipes.alexnet import CLASSIC, PRESETS
 # The notes' result after ten epochs.
 NOTES = {"epoch": 10, "train_loss": 0.327, "train_accuracy": 0.881, "test_accuracy": 0.885}
 CLASSIC_EXAMPLES = CLASSIC.settings.epochs * 60_000
-QUICK = ["--data", "sample", "--limit", "40", "--batch-size", "20"]
+QUICK = ["--data", "sample", "--limit", "20", "--batch-size", "20"]
 
 
 def train(given: argparse.Namespace) -> list[Path]:

@@ -1,6 +1,7 @@
 """What several test files share: the command line inside this process and outside of it, and small runs to look at."""
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -13,8 +14,8 @@ import pytest
 # One thread for each process: these networks are so small that threads only wait for each other. Read when torch is first imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from actlab import _language  # noqa: E402
-from actlab.__main__ import run as run_command_line  # noqa: E402
+from actlab import _language
+from actlab.__main__ import run as run_command_line
 
 # The shortest training that has everything: sample images, a few steps, a report.
 SHORT = ["train", "lenet", "--data", "sample", "--limit", "60", "--batch-size", "16", "--steps", "3", "--quiet"]
@@ -63,11 +64,15 @@ def cli(capsys):
 class Launched:
     """`actlab` as a process tree of its own; `kill` and `stop` reach every process of it."""
 
-    def __init__(self, arguments: list[str], folder: Path):
+    def __init__(self, arguments: list[str], folder: Path, file_bytes: int | None):
+        def limited() -> None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
+
         environment = {**os.environ, "LC_ALL": "C.UTF-8"}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "actlab", *arguments],
             cwd=folder, env=environment, text=True, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            preexec_fn=limited if file_bytes is not None else None,
         )  # fmt: skip
 
     def wait(self, seconds: float = 120) -> Outcome:
@@ -122,11 +127,14 @@ def until(condition, seconds: float = 60) -> bool:
 
 @pytest.fixture
 def launch(tmp_path):
-    """`launch("train", "lenet", ...)` as a process of its own in `tmp_path`; whatever is left of it is killed at the end."""
+    """`launch("train", "lenet", ...)` as a process of its own in `tmp_path`; whatever is left of it is killed at the end.
+
+    file_bytes: no file of it may grow beyond, as on a full disk.
+    """
     launched: list[Launched] = []
 
-    def start(*arguments: object) -> Launched:
-        launched.append(Launched([str(argument) for argument in arguments], tmp_path))
+    def start(*arguments: object, file_bytes: int | None = None) -> Launched:
+        launched.append(Launched([str(argument) for argument in arguments], tmp_path, file_bytes))
         return launched[-1]
 
     yield start

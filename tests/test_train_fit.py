@@ -319,7 +319,7 @@ class TestScaler:
 
         monkeypatch.setattr(sessions, "start", start)
         model = model or network()
-        return fit(model, parts(), settings=settings, **others), model
+        return fit(model, parts(), settings=settings.model_copy(update={"precision": "fp16"}), **others), model
 
     def test_clips_after_unscaling(self, monkeypatch):
         """A clipped step of plain SGD has the length rate * clip_norm; of scaled gradients it would be far shorter."""

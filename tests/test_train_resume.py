@@ -182,7 +182,7 @@ def test_resuming_a_finished_run_changes_nothing(tmp_path):
 
 def test_a_run_is_not_overwritten(tmp_path):
     train(tmp_path / "run")
-    with pytest.raises(UsageError, match="already holds a run.*--resume"):
+    with pytest.raises(UsageError, match=r"already holds a run.*--resume"):
         train(tmp_path / "run")
 
 

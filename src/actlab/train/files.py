@@ -7,8 +7,9 @@ import os
 import time
 import tomllib
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import tomli_w
 import torch
@@ -29,7 +30,8 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
             os.fsync(file.fileno())
         temporary.replace(path)
     except (OSError, RuntimeError) as error:  # torch.save reports a full disk as RuntimeError
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # on a read-only disk nothing can be removed either
+            temporary.unlink(missing_ok=True)
         raise cannot_write(path, error) from error
 
 
@@ -51,11 +53,12 @@ class RunDirectory:
         self.path = path
         self.checkpoint = path / "checkpoints" / "last.pt"
         self.best = path / "checkpoints" / "best.pt"
+        self._events: TextIO | None = None
 
     @classmethod
     def create(cls, path: Path, plan: dict[str, Any]) -> "RunDirectory":
         """A new run; raises UsageError if there is one already."""
-        if (path / "config.toml").exists():
+        if _holds_run(path):
             raise UsageError(
                 say(
                     f"'{path}' already holds a run; go on with it by --resume or choose another directory with --out",
@@ -73,7 +76,7 @@ class RunDirectory:
     @classmethod
     def reopen(cls, path: Path, plan: dict[str, Any]) -> "RunDirectory":
         """A run to go on with; starts it anew if nothing was written yet. Raises UsageError if it was another run."""
-        if not (path / "config.toml").exists():
+        if not _holds_run(path):
             return cls.create(path, plan)
         before, now = flat(read_config(path)), flat(without_none(plan))
         changed = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
@@ -98,10 +101,19 @@ class RunDirectory:
         line = json.dumps({"event": kind, "time": round(time.time(), 3), **values}, ensure_ascii=False)
         path = self.path / "events.jsonl"
         try:
-            with path.open("a", encoding="utf-8") as file:
-                file.write(line + "\n")
+            if self._events is None:
+                self._events = path.open("a", encoding="utf-8", buffering=1)  # each line reaches the file at once
+            self._events.write(line + "\n")
         except OSError as error:
+            self.close()
             raise cannot_write(path, error) from error
+
+    def close(self) -> None:
+        """Close `events.jsonl`."""
+        events, self._events = self._events, None
+        if events is not None:
+            with suppress(OSError):  # what could not be written has been reported already
+                events.close()
 
     def metrics(self, rows: Sequence[Epoch]) -> None:
         """Write `metrics.csv`, one row an epoch. It holds no clock: a resumed run gives the same file, byte for byte."""
@@ -172,6 +184,13 @@ def flat(plan: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     for key, value in plan.items():
         found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
     return found
+
+
+def _holds_run(path: Path) -> bool:
+    try:
+        return (path / "config.toml").exists()
+    except OSError as error:  # a name that no disk takes
+        raise cannot_write(path, error) from error
 
 
 def _write_bytes(path: Path, content: bytes) -> None:

@@ -61,6 +61,8 @@ def fit(
         raise
     finally:
         opened.show.stop()
+        if opened.files is not None:
+            opened.files.close()
 
 
 def _train(s: Session) -> Run:
@@ -116,7 +118,7 @@ def _epoch(s: Session) -> None:
 def _step(s: Session, batch: Tensor) -> None:
     """One optimizer step on the examples of `batch`, shared out over the processes."""
     p, fabric = s.progress, s.fabric
-    seeds.seed_step(s.settings.seed, p.step, fabric.global_rank)
+    seeds.seed_step(s.settings.seed, p.step, fabric.global_rank, fabric.device)
     optimizers.set_rates(s.optimizers, factor(s.settings.schedule, p.step, s.steps, s.settings.warmup))
     mine = batch[fabric.global_rank :: fabric.world_size]
     pieces = mine.chunk(s.settings.accumulate) if len(mine) else (batch[:1],)
@@ -165,10 +167,15 @@ def _tally(outputs: Tensor, targets: Tensor, loss: Tensor) -> Tensor:
 
 
 def _clip(s: Session) -> Tensor | None:
-    """Unscale, then clip the gradient of all parameters together; its norm before clipping."""
-    if s.settings.clip_norm is None:
+    """Unscale, then clip the gradient of all parameters together, whichever optimizer they belong to; its norm before clipping."""
+    limit = s.settings.clip_norm
+    if limit is None:
         return None
-    return s.fabric.clip_gradients(s.wrapped, s.optimizers[0], max_norm=s.settings.clip_norm, error_if_nonfinite=False)
+    if s.settings.strategy == "fsdp":  # every process holds a part of each gradient
+        return s.fabric.clip_gradients(s.wrapped, s.optimizers[0], max_norm=limit, error_if_nonfinite=False)
+    for optimizer in s.optimizers:
+        s.fabric.strategy.precision.unscale_gradients(optimizer.optimizer)
+    return nn.utils.clip_grad_norm_(s.model.parameters(), limit)
 
 
 def _note(s: Session, total: Tensor, norm: Tensor | None, count: int, dead: bool) -> None:

@@ -47,6 +47,9 @@ def _as_matrix(weight: Tensor) -> Tensor:
     return weight.reshape(weight.shape[0], -1)
 
 
+_SPARED = (nn.PReLU, nn.LayerNorm, nn.RMSNorm, nn.GroupNorm, nn.modules.batchnorm._NormBase)
+
+
 def decayed(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
     """Trainable parameters that weight decay may shrink, and those it must leave alone.
 
@@ -57,7 +60,7 @@ def decayed(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
     spared: list[nn.Parameter] = []
     seen: set[nn.Parameter] = set()
     for module in model.modules():
-        spares = isinstance(module, nn.PReLU) or getattr(module, "decays", True) is False
+        spares = isinstance(module, _SPARED) or getattr(module, "decays", True) is False
         for name, parameter in module.named_parameters(recurse=False):
             if parameter in seen or not parameter.requires_grad:
                 continue

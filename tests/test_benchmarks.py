@@ -1,0 +1,124 @@
+"""Every benchmark script runs with --quick and writes rows that can be read. The rates themselves mean nothing there."""
+
+import csv
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPTS = Path(__file__).parent.parent / "benchmarks"
+
+
+def call(script, *arguments, code=0):
+    command = [sys.executable, str(SCRIPTS / script), *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stderr
+    return done
+
+
+def read(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def speed(tmp_path_factory):
+    out = tmp_path_factory.mktemp("speed")
+    call("alexnet.py", "--quick", "--out", out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def classic(tmp_path_factory):
+    out = tmp_path_factory.mktemp("classic")
+    call("recipe_runs.py", "classic", "--quick", "--folder", out / "runs", "--out", out)
+    return out
+
+
+def test_speed_gives_a_rate_and_a_ratio_for_every_path(speed):
+    rows = read(speed / "alexnet.csv")
+    found = {(row["path"], row["definition"]) for row in rows}
+    for path in ("notes", "fast", "classic", "fast / notes", "classic / notes"):
+        assert {(path, "compute"), (path, "wall"), (path, "data")} <= found
+    assert all(0 < float(row["low"]) <= float(row["median"]) <= float(row["high"]) < math.inf for row in rows)
+
+
+def test_speed_compares_with_and_without_kept_memory(speed):
+    assert {row["memory"] for row in read(speed / "alexnet.csv")} == {"as glibc sets it", "kept by fast"}
+
+
+def test_both_data_paths_give_the_same_bits(speed):
+    assert json.loads((speed / "alexnet.json").read_text())["same_bits"] is True
+
+
+def test_time_to_accuracy_follows_from_the_recipes(speed):
+    for summary in json.loads((speed / "alexnet.json").read_text())["time_to_accuracy"]:
+        assert (summary["fast_examples"], summary["notes_examples"]) == (30_720, 600_000)
+        assert summary["reached"] == (summary["ratio"]["median"] >= 40)
+
+
+def test_results_name_no_place(speed):
+    for file in speed.iterdir():
+        assert str(Path.home()) not in file.read_text()
+        assert str(SCRIPTS) not in file.read_text()
+
+
+def test_overhead_rows_are_finite_and_the_weights_agree(tmp_path):
+    call("overhead.py", "--quick", "--out", tmp_path)
+    rows = read(tmp_path / "overhead.csv")
+    ratios = [float(row["median"]) for row in rows if row["unit"] == "overhead ratio"]
+    assert len(ratios) == 4
+    assert all(math.isfinite(ratio) for ratio in ratios)
+    assert {row["model"] for row in rows} == {"alexnet", "lenet"}
+    assert {row["same_weights"] for row in rows} == {"True"}
+
+
+def test_recipe_runs_write_runs_and_epochs(classic):
+    (row,) = read(classic / "alexnet-classic.csv")
+    assert (row["seed"], row["precision"], row["examples"]) == ("0", "bf16", "40")
+    assert 0 <= float(row["test_accuracy"]) <= 1
+    assert 0 < float(row["compute_seconds"]) <= float(row["training_seconds"]) <= float(row["total_seconds"])
+    epochs = read(classic / "alexnet-classic-epochs.csv")
+    assert [row["epoch"] for row in epochs] == ["1", "2", "10"]
+    assert (epochs[-1]["seed"], epochs[-1]["test_accuracy"]) == ("notes", "0.885")
+
+
+def test_recipe_runs_collect_finished_runs_without_training(classic, tmp_path):
+    call("recipe_runs.py", "classic", "--collect", classic / "runs" / "alexnet-classic-seed-0", "--out", tmp_path)
+    for name in ("alexnet-classic.csv", "alexnet-classic-epochs.csv"):
+        assert (tmp_path / name).read_text() == (classic / name).read_text()
+
+
+def test_recipe_runs_refuse_runs_of_another_recipe(classic, tmp_path):
+    place = classic / "runs" / "alexnet-classic-seed-0"
+    done = call("recipe_runs.py", "fast", "--collect", place, "--out", tmp_path, code=2)
+    assert "expected finished runs of alexnet fast" in done.stderr
+
+
+def test_fast_runs_are_compared_with_the_measured_rate_of_the_notes(classic, speed, tmp_path):
+    place = tmp_path / "run"
+    place.mkdir()
+    record = json.loads((classic / "runs" / "alexnet-classic-seed-0" / "run.json").read_text())
+    record |= {"preset": "fast", "epochs": []}
+    record["clock"]["training"] = 100.0
+    (place / "run.json").write_text(json.dumps(record))
+    rates = read(speed / "alexnet.csv")
+    rates = [{**row, "data": "fashion-mnist", "median": "60"} for row in rates]
+    with (tmp_path / "alexnet.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rates[0]))
+        writer.writeheader()
+        writer.writerows(rates)
+    done = call("recipe_runs.py", "fast", "--collect", place, "--out", tmp_path)
+    assert "100.0 times the training time" in done.stdout  # 600,000 / 60 / 100
+
+
+def test_a_gpu_that_is_not_there_is_one_sentence():
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    done = call("alexnet.py", "--quick", "--device", "cuda", code=2)
+    assert done.stderr == "alexnet.py: device cuda is not available here; use --device cpu\n"
