@@ -2,6 +2,7 @@
 
 import os
 import sys
+import traceback
 
 
 def main() -> None:
@@ -12,7 +13,7 @@ def main() -> None:
 def run(arguments: list[str]) -> int:
     """Run with these arguments; errors that a person can act on become one sentence on standard error."""
     from . import _language
-    from .errors import ActlabError, UsageError
+    from .errors import ActlabError, OwnCodeError, UsageError
 
     try:
         arguments = _language.take(arguments)
@@ -20,7 +21,11 @@ def run(arguments: list[str]) -> int:
 
         return app(args=arguments, prog_name="actlab", standalone_mode=False) or 0
     except ActlabError as error:
+        if os.environ.get("LOCAL_RANK", "0") != "0":
+            return 0  # of several processes that all raise it, the first speaks; another code would have it killed while it writes
         _complain(str(error))
+        if isinstance(error, OwnCodeError) and error.__cause__ is not None:
+            traceback.print_exception(error.__cause__)
         return 2 if isinstance(error, UsageError) else 1
     except KeyboardInterrupt:
         _complain(_language.say("stopped", "已停止"))
@@ -36,7 +41,13 @@ def _usage(error: Exception) -> int:
     """Click's and Typer's complaints about the command line; anything else is a fault of ours and keeps its traceback."""
     show, code = getattr(error, "show", None), getattr(error, "exit_code", None)
     if callable(show) and isinstance(code, int):
-        show()
+        from ._language import language
+        from .cli._chinese import complaint
+
+        if language() == "zh" and type(error).__name__ != "NoArgsIsHelpError":
+            _complain(complaint(error))
+        else:
+            show()
         return code
     if type(error).__name__ == "Abort":
         return 1
@@ -44,8 +55,7 @@ def _usage(error: Exception) -> int:
 
 
 def _complain(text: str) -> None:
-    if os.environ.get("LOCAL_RANK", "0") == "0":  # of several processes, the first speaks
-        print(f"actlab: {text}", file=sys.stderr)
+    print(f"actlab: {text}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from ._language import say
-from .errors import ActlabError, UnknownName, UsageError
+from .errors import ActlabError, OwnCodeError, UnknownName, UsageError
 
 
 def load(name: str) -> Callable[..., Any]:
@@ -45,8 +45,28 @@ def call(name: str, offered: dict[str, Any]) -> Any:
     try:
         parameters = inspect.signature(function).parameters
     except ValueError:  # some built-in callables have none
-        return function()
-    return function(**{key: value for key, value in offered.items() if key in parameters})
+        parameters = {}
+    empty, variable = inspect.Parameter.empty, (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    wanted = [
+        key
+        for key, one in parameters.items()
+        if one.default is empty and one.kind not in variable and key not in offered
+    ]
+    if wanted:
+        raise UsageError(
+            say(
+                f"{name} asks for '{wanted[0]}', which is not offered; give it a default, or take some of {', '.join(offered)}",
+                f"{name} 需要参数“{wanted[0]}”，而这里不提供；请给它默认值，可用的参数有 {'、'.join(offered)}",
+            )
+        )
+    try:
+        return function(**{key: value for key, value in offered.items() if key in parameters})
+    except ActlabError:
+        raise
+    except Exception as error:
+        raise OwnCodeError(
+            say(f"{name} failed: {type(error).__name__}: {error}", f"{name} 出错：{type(error).__name__}：{error}")
+        ) from error
 
 
 def _module(where: str) -> ModuleType:
@@ -68,7 +88,7 @@ def _module(where: str) -> ModuleType:
     except ModuleNotFoundError as error:
         raise UsageError(say(f"cannot import '{where}': {error}", f"无法导入“{where}”：{error}")) from error
     except Exception as error:
-        raise ActlabError(
+        raise OwnCodeError(
             say(
                 f"'{where}' fails on import: {type(error).__name__}: {error}",
                 f"导入“{where}”时出错：{type(error).__name__}：{error}",

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from ._language import say
-from .errors import ActlabError
-from .records import first_line
+from .errors import ActlabError, first_line
 
 
 @contextmanager

@@ -14,6 +14,10 @@ class UsageError(ActlabError, ValueError):
     """What was asked for makes no sense; the command line prints it and ends with exit code 2."""
 
 
+class OwnCodeError(ActlabError):
+    """The user's own code failed; the command line prints its traceback below the sentence."""
+
+
 class UnknownName(UsageError, KeyError):
     """A name that is not in a list of names; says which one comes nearest."""
 
@@ -31,3 +35,8 @@ class UnknownName(UsageError, KeyError):
 
     def __str__(self) -> str:  # KeyError would print the repr
         return str(self.args[0])
+
+
+def first_line(error: Exception) -> str:
+    """The error's own message, cut to its first line."""
+    return (str(error) or type(error).__name__).splitlines()[0]

@@ -130,7 +130,7 @@ class Run(Record):
     def read(cls, directory: str | Path) -> "Run":
         """The record in a run directory."""
         from ._language import say
-        from .errors import ActlabError
+        from .errors import ActlabError, first_line
 
         path = Path(directory) / "run.json"
         try:
@@ -149,8 +149,3 @@ class Run(Record):
                     f"“{path}”不是本版本 Actlab 的运行记录：{first_line(error)}",
                 )
             ) from None
-
-
-def first_line(error: Exception) -> str:
-    """The error's own message, cut to its first line."""
-    return (str(error) or type(error).__name__).splitlines()[0]

@@ -2,7 +2,11 @@
 
 import typer
 
-from .._language import say
+from .._language import language, say
+from ._chinese import translate_help
+
+if language() == "zh":
+    translate_help()
 
 app = typer.Typer(
     name="actlab",
@@ -38,4 +42,4 @@ def _common(
     pass
 
 
-from . import lists, results, training  # noqa: E402, F401  (they register their commands on `app`)
+from . import training, results, lists  # noqa: E402, F401, I001  (they register their commands on `app`, in the order of the help)

@@ -32,6 +32,8 @@ def models(
         return
     arguments: dict[str, Any] = {} if activation is None else {"activation": activation}
     asked = _shape(shape) if shape else None
+    if asked is not None and name != "mlp":
+        arguments["channels"] = asked[0]
     if ":" in name:
         if asked is None:
             raise UsageError(
@@ -39,8 +41,6 @@ def models(
             )
         _print_layers(networks.summarise(_own.call(name, arguments), asked))
         return
-    if asked is not None and name != "mlp":
-        arguments["channels"] = asked[0]
     _print_layers(networks.summarise(networks.build(name, **arguments), asked or networks.default_shape(name)))
 
 

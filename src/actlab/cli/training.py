@@ -1,6 +1,7 @@
 """`actlab train`."""
 
 import json
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -110,6 +111,10 @@ def train(
                 f"需要一个配方名（{'、'.join(recipes.names())}）或 --config，二者选一",
             )
         )
+    if config is not None and recipe is not None:
+        raise UsageError(
+            say("--config holds the recipe already; leave --recipe out", "--config 中已有配方；请去掉 --recipe")
+        )
     name, data = _absolute(name), _absolute(data)
     plan = recipes.plan(name, recipe) if name is not None else recipes.read(read_config(config)) if config else None
     assert plan is not None
@@ -176,8 +181,9 @@ def place(out: Path | None, plan: "Plan", resume: bool, folder: Path = Path("run
     if resume:
         configs = sorted(folder.glob("*/config.toml"), key=lambda file: file.stat().st_mtime, reverse=True)
         for file in configs:
-            if flat(read_config(file)) == wanted:
-                return file.parent
+            with suppress(UsageError):  # a config of something else is none of ours
+                if flat(read_config(file)) == wanted:
+                    return file.parent
     base = "-".join(part for part in (plan.recipe, plan.preset, datetime.now().strftime("%Y%m%d-%H%M%S")) if part)
     candidates = [folder / base, *(folder / f"{base}-{number}" for number in range(2, 1000))]
     return next(path for path in candidates if not path.exists())

@@ -1,11 +1,13 @@
 """The networks of the notes, one file each, and their names."""
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
 from torch import nn
 
-from ..errors import UnknownName, UsageError
+from .._language import say
+from ..errors import UnknownName, UsageError, first_line
 from .alexnet import AlexNet as AlexNet
 from .alexnet import TwoStreamAlexNet as TwoStreamAlexNet
 from .initialise import initialise as initialise
@@ -32,10 +34,19 @@ def build(name: str, **arguments: Any) -> nn.Module:
     """The network of that name; raises UnknownName, with the nearest one."""
     if name not in _MODELS:
         raise UnknownName("model", name, _MODELS)
+    known = inspect.signature(_MODELS[name]).parameters
+    for argument in arguments:
+        if argument not in known:
+            raise UnknownName(f"argument of {name}", argument, known)
     try:
         return _MODELS[name](**arguments)
-    except TypeError as error:
-        raise UsageError(f"{name}: {error}") from None
+    except UsageError:
+        raise
+    except (TypeError, ValueError, RuntimeError) as error:
+        text = first_line(error)
+        raise UsageError(
+            say(f"{name} cannot be built from {arguments}: {text}", f"无法用 {arguments} 构造 {name}：{text}")
+        ) from error
 
 
 def default_shape(name: str) -> tuple[int, ...]:

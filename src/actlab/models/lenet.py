@@ -9,6 +9,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from ..activations import layer
+from ..errors import UnknownName
 
 
 class LeNet(nn.Module):
@@ -29,6 +30,8 @@ class LeNet(nn.Module):
         pooling: Literal["average", "max"] = "average",
     ):
         super().__init__()
+        if pooling not in ("average", "max"):
+            raise UnknownName("pooling", pooling, ("average", "max"))
         act = layer(activation)
         pool = nn.AvgPool2d if pooling == "average" else nn.MaxPool2d
         self.features = nn.Sequential(

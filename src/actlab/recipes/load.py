@@ -12,8 +12,8 @@ from torch.nn import functional as F
 
 from .._language import say
 from ..data import images
-from ..errors import ActlabError, UsageError
-from ..records import DataFacts, Evaluation, Run, first_line
+from ..errors import ActlabError, UsageError, first_line
+from ..records import DataFacts, Evaluation, Run
 from ..train.evaluation import evaluate
 from ..train.files import read_config
 from ..train.parts import Parts
@@ -64,6 +64,8 @@ class Trained:
 
     def _check(self, facts: DataFacts) -> None:
         mine = self.run.data
+        if not mine.example_shape:
+            raise UsageError(say(f"'{self.path}' was not trained on images", f"“{self.path}”不是用图像训练的"))
         if facts.classes != mine.classes or facts.example_shape[0] != mine.example_shape[0]:
             raise UsageError(
                 say(

@@ -11,7 +11,7 @@ from torch import nn
 from .. import _own, models, report
 from .._language import say
 from ..data import images
-from ..errors import UsageError
+from ..errors import UsageError, first_line
 from ..records import DataFacts, Evaluation, Run
 from ..train import Origin, Parts, as_part, fit
 from ..train.files import RunDirectory
@@ -37,7 +37,9 @@ def run(plan: Plan, *, place: Place, resume: bool = False, show: Show | None = N
             facts=facts,
         )
     else:
+        _refuse_empty(plan.data.source, data)
         parts, shape = data, tuple(data.prepare(data.train[torch.tensor([0])][0], False).shape[1:])
+    _check_fits(plan.model.name, model, parts, facts)
     origin = Origin(
         recipe=plan.recipe,
         preset=plan.preset,
@@ -120,6 +122,41 @@ def preparation(plan: DataPlan, facts: DataFacts, shape: tuple[int, ...], *, aug
         std=facts.std if plan.normalise else (1.0,),
         augment=images.Augment(**changes) if augment and any(changes.values()) else None,
     )
+
+
+def _refuse_empty(source: str, parts: Parts) -> None:
+    if not len(parts.train):
+        raise UsageError(
+            say(
+                f"expected at least one training example from {source}; got none",
+                f"{source} 至少应给出一个训练样本；得到 0 个",
+            )
+        )
+
+
+def _check_fits(name: str, model: nn.Module, parts: Parts, facts: DataFacts) -> None:
+    """Refuse a network that cannot read the data, or has too few outputs, before anything is trained or written."""
+    inputs, _ = parts.train[torch.arange(min(2, len(parts.train)))]
+    inputs = parts.prepare(inputs, False)
+    shape = "x".join(map(str, inputs.shape[1:]))
+    try:
+        with torch.no_grad():
+            outputs = model.eval()(inputs)
+    except Exception as error:
+        raise UsageError(
+            say(
+                f"{name} cannot read examples of shape {shape}: {first_line(error)}; choose another model, or data of the shape it expects",
+                f"{name} 无法读取形状为 {shape} 的样本：{first_line(error)}；请换一个模型或合适的数据",
+            )
+        ) from error
+    count = outputs.shape[-1] if torch.is_tensor(outputs) and outputs.dim() == 2 else 0
+    if facts.classes and count and count < len(facts.classes):
+        raise UsageError(
+            say(
+                f"{name} has {count} outputs, too few for {len(facts.classes)} classes",
+                f"{name} 只有 {count} 个输出，不够 {len(facts.classes)} 个类别",
+            )
+        )
 
 
 def _multiply_adds(model: nn.Module, shape: tuple[int, ...]) -> int | None:

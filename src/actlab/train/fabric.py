@@ -73,6 +73,14 @@ def on_first(fabric: Any, act: Callable[[], Result]) -> Result:
     return result
 
 
+def finish(fabric: Any) -> None:
+    """Let the processes part, once all of them have come here or raised the same error."""
+    import torch.distributed as dist
+
+    if fabric.world_size > 1 and dist.is_initialized():
+        dist.destroy_process_group()
+
+
 def _precision(precision: str, on_cpu: bool) -> dict[str, Any]:
     """Fabric's arguments; it would quietly use bf16 for fp16 on a CPU, where torch has both."""
     if precision == "fp16" and on_cpu:

@@ -17,8 +17,8 @@ from safetensors.torch import save as safetensors_bytes
 from torch import Tensor
 
 from .._language import say
-from ..errors import ActlabError, UsageError
-from ..records import Epoch, Run, first_line
+from ..errors import ActlabError, UsageError, first_line
+from ..records import Epoch, Run
 
 
 def write_whole(path: Path, write: Callable[[Path], None]) -> None:
@@ -66,10 +66,7 @@ class RunDirectory:
                 )
             )
         files = cls(path)
-        try:
-            files.checkpoint.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise cannot_write(path, error) from error
+        files._make_folders()
         files.text("config.toml", tomli_w.dumps(without_none(plan)))
         return files
 
@@ -89,8 +86,14 @@ class RunDirectory:
                 )
             )
         files = cls(path)
-        files.checkpoint.parent.mkdir(parents=True, exist_ok=True)
+        files._make_folders()
         return files
+
+    def _make_folders(self) -> None:
+        try:
+            self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise cannot_write(self.path, error) from error
 
     def text(self, name: str, content: str) -> None:
         """Write a small text file."""

@@ -85,19 +85,24 @@ def died(model: nn.Module, step: int, loss: float, classes: int, rate: float) ->
     )
 
 
-def culprit(model: nn.Module, inputs: Tensor) -> str:
+def culprit(model: nn.Module, inputs: Tensor | None) -> str:
     """The layer at which a forward pass goes wrong, in words: the first with a result that is not finite, else the one that grows most.
 
-    `inputs` is a prepared batch. Weights are looked at first: a layer whose own weights are not finite is named before any that only
+    `inputs` is a prepared batch. Weights are looked at first: layers whose own weights are not finite are named before any that only
     passes the damage on.
     """
-    for name, module in model.named_modules():
-        own = [p for p in module.parameters(recurse=False) if p.is_floating_point()]
-        if any(not torch.isfinite(p.detach()).all() for p in own):
-            return say(
-                f"layer '{name}' ({type(module).__name__}), whose weights are not finite",
-                f"层“{name}”（{type(module).__name__}），其权重已非有限值",
-            )
+    broken = [
+        f"'{name}' ({type(module).__name__})"
+        for name, module in model.named_modules()
+        if any(p.is_floating_point() and not torch.isfinite(p.detach()).all() for p in module.parameters(recurse=False))
+    ]
+    if broken:
+        more, rest = (f" and {len(broken) - 1} more", f"等 {len(broken)} 层") if len(broken) > 1 else ("", "")
+        return say(
+            f"layer {broken[0]}{more}, with weights that are not finite", f"层 {broken[0]}{rest}，其权重已非有限值"
+        )
+    if inputs is None:
+        return say("the first step", "第一步")
     growth: list[tuple[float, str, str]] = []
     names = {module: name for name, module in model.named_modules()}
 
@@ -128,6 +133,16 @@ def culprit(model: nn.Module, inputs: Tensor) -> str:
     return say(
         f"layer '{name}' ({kind}), which enlarges its input {ratio:.3g} times",
         f"层“{name}”（{kind}），它把输入放大了 {ratio:.3g} 倍",
+    )
+
+
+def bad_inputs(step: int) -> Diverged:
+    """The sentence for data that hold NaN or Inf."""
+    return Diverged(
+        say(
+            f"the inputs of step {step} are not finite: expected numbers, got NaN or Inf; clean the data, no other learning rate will help",
+            f"第 {step} 步的输入含有 NaN 或 Inf，应为有限数；请清理数据，调整学习率没有用",
+        )
     )
 
 

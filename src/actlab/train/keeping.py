@@ -29,27 +29,37 @@ def save(s: Session) -> None:
     """Write the checkpoint; raises Diverged, and keeps the one before, if a weight is not finite."""
     if s.files is None:
         return
-    if not guards.finite(s.model):
-        diverged(s, float("nan"))
-    began, size = time.perf_counter(), 0
+    _refuse_bad_weights(s)
+    began, size = time.perf_counter(), [0]
     s.progress.seconds.total = began - s.began
     progress = s.progress.model_dump_json()
     if s.settings.strategy == "fsdp":
         state = {"model": s.wrapped, **{f"optimizer{i}": o for i, o in enumerate(s.optimizers)}, "progress": progress}
         s.fabric.save(s.files.checkpoint, state)
-    elif s.first:
-        size = s.files.save(
-            {
-                "model": s.model.state_dict(),
-                "optimizers": [optimizer.state_dict() for optimizer in s.optimizers],
-                "average": None if s.average is None else s.average.state_dict(),
-                "scaler": _scaler_state(s),
-                "progress": progress,
-            }
-        )
+    else:
+        s.write(lambda files: size.append(files.save(_state(s, progress))))
     s.saved_at = time.perf_counter()
     s.progress.seconds.saving += s.saved_at - began
-    s.event("checkpoint", step=s.progress.step, bytes=size, seconds=round(s.saved_at - began, 3))
+    s.event("checkpoint", step=s.progress.step, bytes=size[-1], seconds=round(s.saved_at - began, 3))
+
+
+def _state(s: Session, progress: str) -> dict[str, Any]:
+    return {
+        "model": s.model.state_dict(),
+        "optimizers": [optimizer.state_dict() for optimizer in s.optimizers],
+        "average": None if s.average is None else s.average.state_dict(),
+        "scaler": s.fabric.strategy.precision.state_dict() or None,
+        "progress": progress,
+    }
+
+
+def _refuse_bad_weights(s: Session) -> None:
+    p = s.progress
+    recent = p.sums.since(p.at_check)
+    if not guards.finite(s.model):
+        diverged(s, float("nan"))
+    if recent.steps and p.first_loss and recent.mean_loss > s.settings.divergence * p.first_loss:
+        diverged(s, recent.mean_loss)
 
 
 def restore(s: Session) -> None:
@@ -90,17 +100,12 @@ def _fill(model: nn.Module, state: dict[str, Any]) -> None:
         ) from error
 
 
-def _scaler_state(s: Session) -> dict[str, Any] | None:
-    state = s.fabric.strategy.precision.state_dict()
-    return state or None
-
-
 def keep_best(s: Session) -> None:
     """Keep the weights as they are now as the best so far."""
-    if s.settings.patience is None or not s.first:
+    if s.settings.patience is None:
         return
     if s.files is not None:
-        s.files.save(s.evaluated.state_dict(), s.files.best)
+        s.write(lambda files: files.save(s.evaluated.state_dict(), files.best))
     else:
         s.best = {name: tensor.detach().clone() for name, tensor in s.evaluated.state_dict().items()}
 
@@ -117,6 +122,9 @@ def take_best(s: Session) -> None:
 
 def interrupt(s: Session) -> NoReturn:
     """Leave a resumable run behind and stop."""
+    s.fabric.barrier()
+    if s.failure is not None:
+        raise s.failure
     name = s.signals.received.name if s.signals.received else "another process"
     where = (
         say(
@@ -136,13 +144,12 @@ def interrupt(s: Session) -> NoReturn:
 
 def diverged(s: Session, loss: float) -> NoReturn:
     """Stop with the step, the layer and what to try."""
-    where = say("an unknown layer", "未知的层")
-    if s.inputs is not None:
-        with s.fabric.autocast():
-            where = guards.culprit(s.model, s.inputs)
-    raise guards.diverged(
-        s.progress.step, loss, s.progress.first_loss, where, s.settings.learning_rate, s.settings.clip_norm
-    )
+    p, settings = s.progress, s.settings
+    if s.inputs is not None and s.inputs.is_floating_point() and not bool(s.inputs.isfinite().all()):
+        raise guards.bad_inputs(p.step)
+    with s.fabric.autocast():
+        where = guards.culprit(s.model, s.inputs)
+    raise guards.diverged(p.step, loss, p.first_loss, where, settings.learning_rate, settings.clip_norm)
 
 
 def record_failure(s: Session, error: BaseException) -> None:

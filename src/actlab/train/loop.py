@@ -7,9 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from .._language import say
+from ..errors import ActlabError
 from ..records import Run
 from . import guards, keeping, optimizers, results, seeds
 from .evaluation import Loss, is_classification
+from .fabric import finish
 from .origin import Origin
 from .parts import Parts
 from .progress import Sums
@@ -55,9 +57,13 @@ def fit(
         with opened.signals:
             if resume:
                 keeping.restore(opened)
-            return _train(opened)
+            run = _train(opened)
+        finish(opened.fabric)
+        return run
     except BaseException as error:
         keeping.record_failure(opened, error)
+        if isinstance(error, ActlabError):  # raised in every process alike
+            finish(opened.fabric)
         raise
     finally:
         opened.show.stop()
@@ -180,7 +186,12 @@ def _clip(s: Session) -> Tensor | None:
 
 def _note(s: Session, total: Tensor, norm: Tensor | None, count: int, dead: bool) -> None:
     """Put the figures of a step aside, on the device: reading them is left to `_read`."""
-    flags = [s.signals.received is not None, keeping.save_is_due(s), count if s.first else 0, dead]
+    flags = [
+        s.signals.received is not None or s.failure is not None,
+        keeping.save_is_due(s),
+        count if s.first else 0,
+        dead,
+    ]
     norm = torch.zeros(1, device=total.device) if norm is None or not s.first else norm.detach().float().reshape(1)
     s.pending.append(torch.cat([total, norm, torch.tensor(flags, dtype=torch.float32, device=total.device)]))
 

@@ -43,9 +43,8 @@ def close_epoch(s: Session) -> None:
     p.rows.append(row)
     p.at_epoch = p.mark()
     p.seconds.evaluation += time.perf_counter() - began
-    if s.files is not None and s.first:
-        s.files.metrics(p.rows)
-        s.files.record(keeping.describe_run(s, "running"))
+    s.write(lambda files: files.metrics(p.rows))
+    s.write(lambda files: files.record(keeping.describe_run(s, "running")))
     s.event("epoch", **row.model_dump())
     s.show.epoch(row, s.epochs, p.sums.count / max(1e-9, p.seconds.loop))
 
@@ -72,12 +71,10 @@ def finish(s: Session) -> Run:
     if message:
         s.show.note(message)
     run = keeping.describe_run(s, "finished", test=test, message=message)
-    if s.files is not None and s.first:
-        s.files.weights(s.model.state_dict())
-        s.files.metrics(p.rows)
-        s.files.record(run)
-        s.event("finished", step=p.step, loss=test.loss if test else None, accuracy=test.accuracy if test else None)
-    s.fabric.barrier()
+    s.write(lambda files: files.weights(s.model.state_dict()))
+    s.write(lambda files: files.metrics(p.rows))
+    s.write(lambda files: files.record(run))
+    s.event("finished", step=p.step, loss=test.loss if test else None, accuracy=test.accuracy if test else None)
     return run
 
 

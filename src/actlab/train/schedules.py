@@ -11,7 +11,7 @@ def factor(schedule: Schedule, step: int, steps: int, warmup: float) -> float:
     """What the base rate is multiplied by at `step` of `steps` (counted from 0).
 
     "triangular" rises from 0 over the share `warmup` and falls to 0; its first and last step are above 0. "cosine" rises linearly over
-    `warmup`, then follows half a cosine to 0 (Loshchilov & Hutter 2017, arXiv:1608.03983). "onecycle" is Smith & Topin 2018,
+    `warmup`, then follows half a cosine to 0, as torch's CosineAnnealingLR does (Loshchilov & Hutter 2017, arXiv:1608.03983). "onecycle" is Smith & Topin 2018,
     arXiv:1708.07120, in torch's cosine form, with `warmup` as `pct_start`.
     """
     if schedule == "constant":
@@ -21,8 +21,9 @@ def factor(schedule: Schedule, step: int, steps: int, warmup: float) -> float:
     rising = warmup * steps
     if step + 1 < rising:
         return (step + 1) / rising
-    share = min(1.0, (step + 1 - rising) / max(1.0, steps + 1 - rising))
-    return 1.0 - share if schedule == "triangular" else 0.5 * (1.0 + math.cos(math.pi * share))
+    if schedule == "triangular":
+        return max(0.0, 1.0 - (step + 1 - rising) / (steps + 1 - rising))
+    return _cosine(1.0, 0.0, max(0.0, step - rising) / max(1.0, steps - rising))
 
 
 def _onecycle(step: int, steps: int, warmup: float) -> float:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .._language import say
-from ..errors import UsageError
+from ..errors import ActlabError, UsageError
 from ..records import Run
 from . import optimizers
 from .evaluation import Loss
@@ -51,6 +51,7 @@ class Session:
     classes: int = 0  # of a classifier
     best: dict[str, Tensor] | None = None  # the best weights, where there is no directory to keep them in
     saved_at: float = 0.0
+    failure: ActlabError | None = None  # met by the first of several processes between two points where all agree
 
     @property
     def first(self) -> bool:
@@ -79,8 +80,20 @@ class Session:
 
     def event(self, kind: str, **values: Any) -> None:
         """Into `events.jsonl`, by the first process."""
-        if self.files is not None and self.first:
+        if self.files is None or not self.first:
+            return
+        try:
             self.files.event(kind, **values)
+        except ActlabError as error:
+            if self.fabric.world_size == 1:
+                raise
+            self.failure = error
+
+    def write(self, act: Callable[[RunDirectory], object]) -> None:
+        """Let the first process write; an error is raised in all of them, so this must be called by all."""
+        if self.files is not None:
+            files = self.files
+            on_first(self.fabric, lambda: act(files))
 
     def laid_out(self, inputs: Tensor) -> Tensor:
         """Inputs in the memory format of the model."""

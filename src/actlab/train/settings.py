@@ -3,7 +3,8 @@
 import re
 from typing import Any, Literal
 
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 from .._language import say
 from ..errors import UnknownName, UsageError
@@ -19,7 +20,7 @@ class Settings(Record):
 
     model_config = ConfigDict(allow_inf_nan=False)
 
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, le=2**63 - 1)
     epochs: int = Field(default=10, ge=0)
     steps: int | None = Field(default=None, ge=0)  # in all; where given, it decides instead of `epochs`
     batch_size: int = Field(default=128, ge=1)
@@ -58,6 +59,16 @@ class Settings(Record):
     # stop when the mean loss of 20 steps exceeds this multiple of the first loss
     divergence: float = Field(default=30.0, gt=1)
 
+    @model_validator(mode="after")
+    def _nesterov_needs_momentum(self) -> "Settings":
+        if self.nesterov and not self.momentum and self.optimizer != "adamw":
+            text = say(
+                "nesterov needs momentum above 0, or nesterov=false",
+                "nesterov 需要大于 0 的 momentum，或设 nesterov=false",
+            )
+            raise PydanticCustomError("nesterov", "{text}", {"text": text})
+        return self
+
     def steps_in_all(self, examples: int) -> int:
         """Optimizer steps of the whole training on that many examples."""
         return self.steps if self.steps is not None else self.epochs * self.steps_per_epoch(examples)
@@ -90,5 +101,24 @@ def complaint(error: ValidationError) -> UsageError:
         )
     if first["type"] == "extra_forbidden":
         return UsageError(say(f"there is no setting '{name}' in this version", f"此版本没有设置“{name}”"))
-    wanted = first["msg"][0].lower() + first["msg"][1:]
-    return UsageError(say(f"{name}: {wanted}; got {first['input']!r}", f"{name}：{wanted}；得到 {first['input']!r}"))
+    if not name:
+        return UsageError(first["msg"])
+    wanted, got = first["msg"][0].lower() + first["msg"][1:], first["input"]
+    return UsageError(say(f"{name}: {wanted}; got {got!r}", f"{name}：{_in_chinese(first, wanted)}；得到 {got!r}"))
+
+
+def _in_chinese(first: Any, otherwise: str) -> str:
+    """pydantic's commonest complaints."""
+    limits = {
+        "greater_than": ("大于", "gt"),
+        "greater_than_equal": ("大于等于", "ge"),
+        "less_than": ("小于", "lt"),
+        "less_than_equal": ("小于等于", "le"),
+    }
+    if first["type"] in limits:
+        words, key = limits[first["type"]]
+        return f"应{words} {first['ctx'][key]}"
+    kinds = {"finite_number": "应为有限数", "int_parsing": "应为整数", "int_type": "应为整数", "int_from_float": "应为整数",
+             "float_parsing": "应为数字", "float_type": "应为数字", "bool_parsing": "应为 true 或 false", "bool_type": "应为 true 或 false",
+             "string_type": "应为文字", "missing": "缺少此项"}  # fmt: skip
+    return kinds.get(first["type"], otherwise)
