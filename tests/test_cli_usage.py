@@ -40,6 +40,9 @@ def alone():
 
 def numbers():
     return 1, 2
+
+def raises():
+    return {}["mine"]
 """
 
 
@@ -111,8 +114,6 @@ WRONG = {
     "own file that is missing": (("train", "nowhere.py:net", "--data", "sample"), "nowhere.py"),
     "own name that is missing": (("train", "own.py:netwrk", "--data", "sample"), "'network'"),
     "own name that is empty": (("train", "own.py:", "--data", "sample"), "own.py:"),
-    "own file that fails": (("train", "fails.py:net", "--data", "sample"), "ZeroDivisionError"),
-    "own file that is no Python": (("train", "broken.py:net", "--data", "sample"), "broken.py"),
     "own file that wants a module": (("train", "wants.py:net", "--data", "sample"), "a_module_that_nobody_has"),
     "own module that is missing": (("train", "nobody.has:net", "--data", "sample"), "nobody"),
     "own model that is none": (("train", "own.py:three", "--data", "sample"), "nn.Module"),
@@ -123,7 +124,7 @@ WRONG = {
     "own data that are nonsense": (("train", "own.py:small", "--data", "own.py:nonsense"), "own.py:nonsense"),
     "own data without a test part": (("train", "own.py:small", "--data", "own.py:alone"), "own.py:alone"),
     "own data that are numbers": (("train", "own.py:small", "--data", "own.py:numbers"), "Dataset"),
-    "own data that are empty": (("train", "own.py:small", "--data", "own.py:empty"), "at least one"),
+    "own data that are empty": (("train", "own.py:small", "--data", "own.py:empty"), "own.py:empty"),
     "own data for a catalogued model": (("train", "lenet", "--data", "own.py:table"), "lenet"),
     "shape": (("models", "lenet", "--shape", "1xyx3"), "1xyx3"),
     "own model without a shape": (("models", "own.py:network"), "--shape"),
@@ -228,3 +229,17 @@ def test_half_precision_on_a_cpu_works_or_is_refused(cli, recwarn):
     outcome = cli(*TRAIN, "--precision", "fp16", "--device", "cpu", "-q")
     assert not [str(one.message) for one in recwarn if "fp16" in str(one.message)]
     assert outcome.code == 0 or "bf16" in outcome.complaint(2)
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [("fails.py:net", "ZeroDivisionError"), ("broken.py:net", "SyntaxError"), ("own.py:raises", "KeyError: 'mine'")],
+)
+def test_own_code_that_fails_keeps_its_traceback_below_the_sentence(name, error, language, capsys):
+    from actlab.__main__ import run
+
+    assert run(["--lang", language, "train", name, "--data", "sample"]) == 1
+    sentence, *traceback = capsys.readouterr().err.splitlines()
+    assert sentence.startswith("actlab: ") and name.split(":")[0] in sentence and error.split(":")[0] in sentence
+    assert traceback[0].startswith("Traceback") and traceback[-1].startswith(error)

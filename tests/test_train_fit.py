@@ -217,7 +217,7 @@ def test_order_is_a_new_permutation_every_epoch():
 def test_every_step_and_process_draws_its_own_numbers():
     drawn = set()
     for seed, step, rank in [(0, 0, 0), (0, 1, 0), (0, 0, 1), (1, 0, 0), (0, 1, 1)]:
-        seeds.seed_step(seed, step, rank)
+        seeds.seed_step(seed, step, rank, torch.device("cpu"))
         drawn.add(torch.rand(1).item())
     assert len(drawn) == 5
 

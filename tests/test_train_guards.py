@@ -81,7 +81,7 @@ def test_the_last_checkpoint_is_a_good_one(tmp_path, network, rate):
 def test_inputs_that_are_not_finite(tmp_path, bad):
     """The fault is in front of the first layer, whatever the step then did to the weights."""
     message, _ = diverging("lenet", tmp_path / "run", settings(0.01), images(bad=bad))
-    assert "step 1:" in message and ("input" in message or "'features.0'" in message), message
+    assert "inputs of step 1 are not finite" in message, message
 
 
 class Explodes(nn.Module):
@@ -101,7 +101,7 @@ def test_culprit_is_the_layer_whose_weights_are_not_finite():
     model = nn.Sequential(nn.Linear(3, 3), nn.ReLU(), nn.Linear(3, 3))
     with torch.no_grad():
         model[2].weight[0, 0] = float("inf")
-    assert "'2' (Linear), whose weights are not finite" in guards.culprit(model, torch.randn(4, 3))
+    assert "layer '2' (Linear), with weights that are not finite" in guards.culprit(model, torch.randn(4, 3))
 
 
 def test_culprit_of_finite_results_is_the_layer_that_grows_most():
@@ -143,5 +143,5 @@ def test_from_the_command_line(cli, tmp_path):
     complaint = cli(*common, "--out", tmp_path / "run").complaint(1)
     assert re.search(r"step \d+.*layer '.*--learning-rate 1e\+29", complaint), complaint
     assert re.search(
-        r"第 \d+ 步.*层“.*--learning-rate 1e\+29", cli("--lang", "zh", *common, "--out", tmp_path / "zh").complaint(1)
+        r"第 \d+ 步.*层 '.*--learning-rate 1e\+29", cli("--lang", "zh", *common, "--out", tmp_path / "zh").complaint(1)
     )

@@ -44,9 +44,8 @@ def test_onecycle_is_torchs(steps, warmup):
 
 
 @pytest.mark.parametrize("steps", STEPS)
-def test_cosine_without_warmup_is_torchs_after_its_first_step(steps):
-    """As the last step is above zero so is the first below one: torch's annealing over one step more, without its first rate."""
-    expected = torch_rates(torch.optim.lr_scheduler.CosineAnnealingLR, steps + 1, T_max=steps + 1)[1:]
+def test_cosine_without_warmup_is_torchs(steps):
+    expected = torch_rates(torch.optim.lr_scheduler.CosineAnnealingLR, steps, T_max=steps)
     torch.testing.assert_close(rates("cosine", steps), expected, rtol=1e-12, atol=1e-15)
 
 

@@ -24,7 +24,7 @@ def complaint(error: Any) -> str:
     if kind == "MissingParameter":
         return f"缺少参数“{error.param.name if error.param else ''}”；用 --help 查看用法"
     if kind == "BadParameter":
-        return f"选项“{error.param.name if error.param else ''}”的值无效（{error.message}）；用 --help 查看用法"
+        return f"选项“{error.param.opts[-1] if error.param else ''}”的值无效（{error.message}）；用 --help 查看用法"
     if command := re.search(r"No such command '([^']*)'", text):
         return f"没有命令“{command[1]}”{hint}"
     return f"命令行有误（{text}）；用 --help 查看用法"
