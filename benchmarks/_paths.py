@@ -107,7 +107,7 @@ class ActlabPath:
     def compute(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Forward, backward and step."""
         s = self._settings
-        seeds.seed_step(s.seed, self._step, 0)
+        seeds.seed_step(s.seed, self._step, 0, self.device)
         steps = s.steps or 1 << 30
         optimizers.set_rates(self._optimizers, factor(s.schedule, self._step % steps, steps, s.warmup))
         self._step += 1

@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from actlab.data._resize import _torch_is_exact, resize_in_integers
+from actlab.data._resize import _torch_is_exact, resize_in_integers, resize_to_floats
 from actlab.data.images import resize
 
 SIZES = [
@@ -46,6 +46,37 @@ def test_is_pillow(form, channels, old, new):
     images = some(5, channels, old)
     images[0] = 255  # the weights of an output may sum to a little more than one
     assert torch.equal(form(images, new), by_pillow(images, new))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        *SIZES,
+        ((28, 28), (56, 56)),
+        ((28, 28), (28, 224)),
+        ((28, 28), (448, 28)),
+        ((7, 9), (56, 18)),
+        ((1, 1), (8, 2)),
+        ((1, 5), (64, 20)),
+        ((5, 5), (5, 5)),
+        ((2, 2), (2048, 2)),
+    ],
+)
+def test_floats_are_pillows_bytes(channels, old, new):
+    images = some(5, channels, old)
+    images[0] = 255
+    images[1, :, ::2] = 0
+    found = resize_to_floats(images, new)
+    assert found.dtype == torch.float32
+    assert torch.equal(found, by_pillow(images, new).float())
+
+
+def test_every_pair_of_neighbours_rounds_as_pillow_does():
+    """All 65,536 pairs of bytes, enlarged eight times: every product and every half that has to be rounded."""
+    values = torch.arange(256, dtype=torch.uint8)
+    pairs = torch.cartesian_prod(values, values).reshape(256, 1, 256, 2)
+    assert torch.equal(resize_to_floats(pairs, (256, 16)), by_pillow(pairs, (256, 16)).float())
 
 
 @pytest.mark.parametrize("channels", [1, 3])

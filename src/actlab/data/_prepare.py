@@ -10,7 +10,7 @@ from actlab._language import say
 from actlab.errors import UsageError
 
 from ._augment import Augment
-from ._resize import resize
+from ._resize import resize_to_floats
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,7 @@ class Prepare:
             )
         if training and self.augment is not None:
             images = self.augment(images)
-        if self.size is not None:
-            images = resize(images, self.size)
-        values = images.to(torch.float32)
+        values = images.to(torch.float32) if self.size is None else resize_to_floats(images, self.size)
         if set(self.mean) == {0.0} and set(self.std) == {1.0}:
             return values.div_(255)  # exact; multiplying by 1/255 is not
         scale = [1 / (255 * std) for std in self.std]

@@ -105,8 +105,9 @@ def _evaluate(s: Session, name: Literal["validation", "test"], mistakes: int = 0
     module.eval()
 
     def forward(inputs: Tensor) -> Tensor:
+        inputs = s.laid_out(s.parts.prepare(inputs, False))
         with s.fabric.autocast():
-            return module(s.laid_out(s.parts.prepare(inputs, False))).float()
+            return module(inputs).float()
 
     def after_batch() -> None:
         if s.signals.received is not None and s.fabric.world_size == 1:
