@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 train: setup  ## AlexNet on the real Fashion-MNIST, then the report
 	$(BIN)/actlab train alexnet
 
-test: setup  ## everything that CI runs
+test: setup  ## every test: what CI runs
 	$(BIN)/python -m pytest
 
 check: lint test
@@ -22,11 +22,13 @@ lint: setup
 setup: $(READY)
 
 $(READY): pyproject.toml constraints.txt
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Actlab needs Python 3.11 or newer; this is " + sys.version.split()[0] + ": make PYTHON=python3.12")'
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
-	touch $(READY)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Actlab needs Python 3.11 or newer; this is " + sys.version.split()[0] + ": make PYTHON=python3.12")'
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { rm -rf $(VENV); $(PYTHON) -m venv $(VENV); } || \
+		{ rm -rf $(VENV); echo "expected a Python that can make virtual environments; on Debian: apt install python3-venv" >&2; exit 1; }
+	@echo "installing into $(VENV); the first time this takes a minute or more"
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $(READY)
 
 benchmarks: setup  ## speed beside the notes' code path, and fit() beside a bare loop
 	$(BIN)/python benchmarks/alexnet.py
@@ -44,5 +46,5 @@ classic: setup  ## the notes' recipe in full: more than an hour on two cores
 accurate: setup  ## ten epochs for the best accuracy: an hour on two cores
 	$(BIN)/python benchmarks/recipe_runs.py accurate
 
-clean:
-	rm -rf $(VENV) runs build dist .pytest_cache .ruff_cache
+clean:  ## everything that can be made again; runs/ stays
+	rm -rf $(VENV) build dist .pytest_cache .ruff_cache

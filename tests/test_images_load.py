@@ -150,7 +150,7 @@ def test_misspelt_name_and_missing_folder_and_file(tmp_path, monkeypatch):
 REAL = next(
     (
         place
-        for place in (Path(os.environ.get("ACTLAB_DATA", "-")), Path("/usr/share/datasets"), Path("/work/shared/data"))
+        for place in (Path(os.environ.get("ACTLAB_DATA", "-")), Path("/usr/share/datasets"))
         if (place / "fashion-mnist" / "train-images-idx3-ubyte.gz").exists()
     ),
     None,

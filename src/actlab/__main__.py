@@ -7,7 +7,14 @@ import traceback
 
 def main() -> None:
     """Run the command line; exit code 0 ok, 1 failed, 2 wrong usage."""
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    if (
+        "LOCAL_RANK" in os.environ
+    ):  # one of several processes: the threads of torch's process group do not always end by themselves
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def run(arguments: list[str]) -> int:
@@ -22,7 +29,9 @@ def run(arguments: list[str]) -> int:
         return app(args=arguments, prog_name="actlab", standalone_mode=False) or 0
     except ActlabError as error:
         if os.environ.get("LOCAL_RANK", "0") != "0":
-            return 0  # of several processes that all raise it, the first speaks; another code would have it killed while it writes
+            return (
+                0 if error.agreed else 1
+            )  # the first process speaks; an exit code of 1 would have it killed while it still writes
         _complain(str(error))
         if isinstance(error, OwnCodeError) and error.__cause__ is not None:
             traceback.print_exception(error.__cause__)

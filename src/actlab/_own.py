@@ -69,6 +69,19 @@ def call(name: str, offered: dict[str, Any]) -> Any:
         ) from error
 
 
+def module(name: str, offered: dict[str, Any]) -> Any:
+    """What `call` gives, which must be an nn.Module."""
+    from torch import nn
+
+    model = call(name, offered)
+    if not isinstance(model, nn.Module):
+        kind = type(model).__name__
+        raise UsageError(
+            say(f"expected {name} to return an nn.Module; got {kind}", f"{name} 应返回 nn.Module；得到 {kind}")
+        )
+    return model
+
+
 def _module(where: str) -> ModuleType:
     try:
         if not where.endswith(".py"):

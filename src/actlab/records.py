@@ -135,12 +135,16 @@ class Run(Record):
         path = Path(directory) / "run.json"
         try:
             return cls.model_validate_json(path.read_bytes())
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             raise ActlabError(
                 say(
                     f"expected a run directory with run.json; '{directory}' has none",
                     f"“{directory}”中没有 run.json，不是运行目录",
                 )
+            ) from None
+        except OSError as error:
+            raise ActlabError(
+                say(f"cannot read '{path}' ({error.strerror})", f"无法读取“{path}”（{error.strerror}）")
             ) from None
         except ValueError as error:
             raise ActlabError(

@@ -1,11 +1,12 @@
 """`actlab models` and `actlab data`: what there is."""
 
+from math import prod
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from .._language import say
-from ..errors import UsageError
+from ..errors import UsageError, first_line
 from . import app
 
 if TYPE_CHECKING:
@@ -32,16 +33,28 @@ def models(
         return
     arguments: dict[str, Any] = {} if activation is None else {"activation": activation}
     asked = _shape(shape) if shape else None
-    if asked is not None and name != "mlp":
-        arguments["channels"] = asked[0]
-    if ":" in name:
-        if asked is None:
-            raise UsageError(
-                say("a model of one's own needs --shape, such as 3x224x224", "自己的模型需要 --shape，例如 3x224x224")
+    if asked is not None:
+        arguments |= {"inputs": prod(asked)} if name == "mlp" else {"channels": asked[0]}
+    if ":" not in name:
+        model = networks.build(name, **arguments)
+    elif asked is None:
+        raise UsageError(
+            say("a model of one's own needs --shape, such as 3x224x224", "自己的模型需要 --shape，例如 3x224x224")
+        )
+    else:
+        model = _own.module(name, arguments)
+    shown = asked or networks.default_shape(name)
+    try:
+        summary = networks.summarise(model, shown)
+    except Exception as error:  # whatever a network makes of a shape that it was not built for
+        text = "x".join(map(str, shown))
+        raise UsageError(
+            say(
+                f"{name} cannot read inputs of shape {text}: {first_line(error)}",
+                f"{name} 无法读取形状为 {text} 的输入：{first_line(error)}",
             )
-        _print_layers(networks.summarise(_own.call(name, arguments), asked))
-        return
-    _print_layers(networks.summarise(networks.build(name, **arguments), asked or networks.default_shape(name)))
+        ) from error
+    _print_layers(summary)
 
 
 @app.command(

@@ -160,6 +160,13 @@ def changed(plan: "Plan", changes: dict[str, dict[str, Any]], assignments: list[
             )
         if part == "model" and rest not in ModelPlan.model_fields:
             arguments = changes["model"].setdefault("arguments", dict(plan.model.arguments))
+            if not isinstance(arguments, dict):
+                raise UsageError(
+                    say(
+                        "--set model.arguments is not for typing; set each one, as model.dropout=0.2",
+                        "请逐个设置模型参数，如 model.dropout=0.2，而不是 model.arguments",
+                    )
+                )
             arguments[rest] = _value(text)
         else:
             changes[part][rest] = _value(text)

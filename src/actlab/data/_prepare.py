@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -52,8 +53,10 @@ class Prepare:
         shift = [-mean / std for mean, std in zip(self.mean, self.std, strict=True)]
         if len(scale) == 1:
             return values.mul_(scale[0]).add_(shift[0])
-        return values.mul_(_by_channel(scale, values)).add_(_by_channel(shift, values))
+        return values.mul_(_by_channel(tuple(scale), values.device)).add_(_by_channel(tuple(shift), values.device))
 
 
-def _by_channel(numbers: list[float], like: Tensor) -> Tensor:
-    return torch.tensor(numbers, dtype=like.dtype, device=like.device).view(-1, 1, 1)
+@lru_cache(maxsize=64)
+def _by_channel(numbers: tuple[float, ...], device: torch.device) -> Tensor:
+    """Kept, because making it anew would wait for the device in every step."""
+    return torch.tensor(numbers, dtype=torch.float32, device=device).view(-1, 1, 1)

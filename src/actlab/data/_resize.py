@@ -107,7 +107,7 @@ def _height_first(old: tuple[int, int], new: tuple[int, int]) -> bool:
 
 
 def _weighted_sum(images: Tensor, dim: int, size: int) -> Tensor:
-    indices, weights = (part.to(images.device) for part in _taps(images.shape[dim], size))
+    indices, weights = _taps_on(images.shape[dim], size, images.device)
     shape = [1] * images.ndim
     shape[dim] = size
     total = torch.full((1,), 1 << (PRECISION - 1), dtype=torch.int32, device=images.device)  # one half, for rounding
@@ -115,6 +115,12 @@ def _weighted_sum(images: Tensor, dim: int, size: int) -> Tensor:
         total = images.index_select(dim, index).to(torch.int32).mul_(weight.view(shape)).add_(total)
     # Weights are positive and sum to one up to rounding: only the top can overflow a byte.
     return (total >> PRECISION).clamp_(max=255).to(torch.uint8)
+
+
+@lru_cache(maxsize=64)
+def _taps_on(old: int, new: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    indices, weights = _taps(old, new)
+    return indices.to(device), weights.to(device)
 
 
 @lru_cache(maxsize=64)

@@ -37,7 +37,7 @@ def build(name: str, **arguments: Any) -> nn.Module:
     known = inspect.signature(_MODELS[name]).parameters
     for argument in arguments:
         if argument not in known:
-            raise UnknownName(f"argument of {name}", argument, known)
+            raise UnknownName(say(f"argument of {name}", f" {name} 参数"), argument, known)
     try:
         return _MODELS[name](**arguments)
     except UsageError:
@@ -57,5 +57,18 @@ def default_shape(name: str) -> tuple[int, ...]:
 
 
 def summary_line(name: str) -> str:
-    """The first line of the network's own description."""
-    return (_MODELS[name].__doc__ or "").strip().splitlines()[0]
+    """What the network is, in one line."""
+    return {
+        "alexnet": say(
+            "the study notes' AlexNet: one stream, one channel, 46.8 million parameters",
+            "笔记中的 AlexNet：单流、单通道，4680 万参数",
+        ),
+        "alexnet-two-stream": say(
+            "AlexNet as published: two streams, three channels, 1000 classes", "原论文的 AlexNet：双流、三通道、1000 类"
+        ),
+        "lenet": say(
+            "LeNet-5: sigmoid and average pooling, or any other; 61,706 parameters",
+            "LeNet-5：sigmoid 与平均池化，或其他选择；61,706 个参数",
+        ),
+        "mlp": say("fully connected layers with an activation between them", "全连接层，层间为激活函数"),
+    }[name]

@@ -1,6 +1,7 @@
 """Recipes: a name and a preset give a plan, `run` carries it out. The first preset of a recipe is its default."""
 
-from ..errors import UnknownName
+from .._language import say
+from ..errors import UnknownName, UsageError
 from . import alexnet, lenet, mlp
 from .planning import DataPlan as DataPlan
 from .planning import ModelPlan as ModelPlan
@@ -23,13 +24,25 @@ def plan(name: str, preset: str | None = None) -> Plan:
     """
     if ":" in name:
         if preset is not None:
-            raise UnknownName("recipe of a model of one's own", preset, ())
+            raise UsageError(
+                say(
+                    f"a model of one's own has no recipe '{preset}'; leave --recipe out",
+                    f"自己的模型没有配方“{preset}”；请去掉 --recipe",
+                )
+            )
         return mlp.STANDARD.model_copy(update={"recipe": "own", "preset": "", "model": ModelPlan(name=name)})
+    if name.endswith(".py"):
+        raise UsageError(
+            say(
+                f"expected file.py:callable; got '{name}': add the name of the function, as in {name}:net",
+                f"需要 file.py:callable；得到“{name}”：请加上函数名，如 {name}:net",
+            )
+        )
     if name not in _PRESETS:
         raise UnknownName("recipe", name, _PRESETS)
     presets = _PRESETS[name]
     if preset is None:
         return next(iter(presets.values()))
     if preset not in presets:
-        raise UnknownName(f"recipe of {name}", preset, presets)
+        raise UnknownName(say(f"recipe of {name}", f" {name} 配方"), preset, presets)
     return presets[preset]

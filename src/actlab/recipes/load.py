@@ -27,7 +27,15 @@ class Trained:
     def __init__(self, directory: str | Path):
         self.path = Path(directory)
         self.run = Run.read(self.path)
-        self.plan: Plan = read(read_config(self.path))
+        config = read_config(self.path)
+        if "recipe" not in config:
+            raise UsageError(
+                say(
+                    f"'{self.path}' was made by fit() in Python, which keeps no recipe to build its model again; load model.safetensors there",
+                    f"“{self.path}”由 Python 中的 fit() 生成，没有可用于重建模型的配方；请在程序中加载 model.safetensors",
+                )
+            )
+        self.plan: Plan = read(config)
         self.model = _with_weights(build_model(self.plan.model, self.run.data), self.path / "model.safetensors").eval()
 
     def evaluate(
@@ -83,7 +91,7 @@ class Trained:
         batch = torch.stack(
             [images.read_image(path, (facts.example_shape[0], *facts.example_shape[1:])) for path in paths]
         )
-        found = self.logits(batch).float().softmax(1).topk(min(top, len(facts.classes)), dim=1)
+        found = self.logits(batch).float()[:, : len(facts.classes)].softmax(1).topk(min(top, len(facts.classes)), dim=1)
         return [
             {"image": str(path), "classes": {facts.classes[i]: p for i, p in zip(places, values, strict=True)}}
             for path, values, places in zip(paths, found.values.tolist(), found.indices.tolist(), strict=True)

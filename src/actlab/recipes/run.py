@@ -11,7 +11,7 @@ from torch import nn
 from .. import _own, models, report
 from .._language import say
 from ..data import images
-from ..errors import UsageError, first_line
+from ..errors import ActlabError, UsageError, first_line
 from ..records import DataFacts, Evaluation, Run
 from ..train import Origin, Parts, as_part, fit
 from ..train.files import RunDirectory
@@ -94,14 +94,7 @@ def build_model(plan: ModelPlan, facts: DataFacts) -> nn.Module:
     if len(facts.example_shape) == 3:
         offered |= {"inputs": prod(facts.example_shape)} if plan.name == "mlp" else {"channels": facts.example_shape[0]}
     if ":" in plan.name:
-        model = _own.call(plan.name, offered)
-        if not isinstance(model, nn.Module):
-            raise UsageError(
-                say(
-                    f"expected {plan.name} to return an nn.Module; got {type(model).__name__}",
-                    f"{plan.name} 应返回 nn.Module；得到 {type(model).__name__}",
-                )
-            )
+        model = _own.module(plan.name, offered)
     else:
         model = models.build(plan.name, **offered)
     return models.initialise(model, plan.initialise)
@@ -136,21 +129,29 @@ def _refuse_empty(source: str, parts: Parts) -> None:
 
 def _check_fits(name: str, model: nn.Module, parts: Parts, facts: DataFacts) -> None:
     """Refuse a network that cannot read the data, or has too few outputs, before anything is trained or written."""
-    inputs, _ = parts.train[torch.arange(min(2, len(parts.train)))]
-    inputs = parts.prepare(inputs, False)
-    shape = "x".join(map(str, inputs.shape[1:]))
+    modes = [(module, module.training) for module in model.modules()]
+    shape = ""
     try:
+        inputs, targets = parts.train[torch.arange(min(2, len(parts.train)))]
+        inputs = parts.prepare(inputs, False)
+        shape = "x".join(map(str, inputs.shape[1:]))
         with torch.no_grad():
             outputs = model.eval()(inputs)
+            nn.functional.cross_entropy(outputs, targets)
+    except ActlabError:
+        raise
     except Exception as error:
         raise UsageError(
             say(
-                f"{name} cannot read examples of shape {shape}: {first_line(error)}; choose another model, or data of the shape it expects",
-                f"{name} 无法读取形状为 {shape} 的样本：{first_line(error)}；请换一个模型或合适的数据",
+                f"{name} and these data, of shape {shape or 'unknown'}, do not fit: {first_line(error)}; expected outputs (batch, classes) and class numbers",
+                f"{name} 与形状为 {shape or '未知'} 的数据不相配：{first_line(error)}；输出应为（批, 类别），目标应为类别编号",
             )
         ) from error
-    count = outputs.shape[-1] if torch.is_tensor(outputs) and outputs.dim() == 2 else 0
-    if facts.classes and count and count < len(facts.classes):
+    finally:
+        for module, training in modes:
+            module.training = training
+    if facts.classes and outputs.shape[-1] < len(facts.classes):
+        count = outputs.shape[-1]
         raise UsageError(
             say(
                 f"{name} has {count} outputs, too few for {len(facts.classes)} classes",

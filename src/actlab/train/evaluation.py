@@ -56,7 +56,7 @@ def evaluate(
     if fabric.world_size > 1:
         losses, answers = fabric.all_reduce(losses, reduce_op="sum"), fabric.all_reduce(answers, reduce_op="sum")
         classes = int(fabric.broadcast(classes))
-    mean = losses.double().cpu().sum().item() / max(1, count)
+    mean = losses.cpu().double().sum().item() / max(1, count)
     return Evaluation(part=name, count=count, loss=mean, **_classified(answers.cpu(), classes, mistakes))
 
 

@@ -27,19 +27,15 @@ def start(settings: Settings) -> Any:
             )
         )
     on_cpu = settings.device == "cpu" or (settings.device == "auto" and not any(available.values()))
-    if settings.strategy == "fsdp" and on_cpu:
+    if settings.strategy == "fsdp":
         raise UsageError(
             say(
-                "strategy fsdp needs CUDA devices; use --strategy ddp on a CPU",
-                "fsdp 需要 CUDA 设备；在 CPU 上请用 --strategy ddp",
+                "strategy fsdp is not built yet: checkpoints hold whole weights; use --strategy ddp",
+                "尚不支持 fsdp：检查点保存的是完整权重；请用 --strategy ddp",
             )
         )
     strategy: Any = settings.strategy
-    if strategy == "fsdp":
-        from lightning_fabric.strategies.fsdp import FSDPStrategy
-
-        strategy = FSDPStrategy(state_dict_type="full")
-    elif strategy == "auto" and settings.devices > 1:
+    if strategy == "auto" and settings.devices > 1:
         strategy = "ddp"
     try:
         fabric = Fabric(
@@ -67,18 +63,11 @@ def on_first(fabric: Any, act: Callable[[], Result]) -> Result:
             result = act()
         except ActlabError as raised:
             error = raised
+            error.agreed = True
     result, error = fabric.broadcast((result, error))
     if error is not None:
         raise error
     return result
-
-
-def finish(fabric: Any) -> None:
-    """Let the processes part, once all of them have come here or raised the same error."""
-    import torch.distributed as dist
-
-    if fabric.world_size > 1 and dist.is_initialized():
-        dist.destroy_process_group()
 
 
 def _precision(precision: str, on_cpu: bool) -> dict[str, Any]:

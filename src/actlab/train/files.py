@@ -21,6 +21,9 @@ from ..errors import ActlabError, UsageError, first_line
 from ..records import Epoch, Run
 
 
+_TORCH_CANNOT_WRITE = ("Writer", "write", "iostream", "inline_container")  # torch.save's words for a full disk
+
+
 def write_whole(path: Path, write: Callable[[Path], None]) -> None:
     """Let `write` fill a temporary file beside `path`, then rename it; raises ActlabError, with nothing damaged, if that fails."""
     temporary = path.with_name(f".{path.name}.tmp")
@@ -29,7 +32,9 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
-    except (OSError, RuntimeError) as error:  # torch.save reports a full disk as RuntimeError
+    except (OSError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not any(word in str(error) for word in _TORCH_CANNOT_WRITE):
+            raise
         with suppress(OSError):  # on a read-only disk nothing can be removed either
             temporary.unlink(missing_ok=True)
         raise cannot_write(path, error) from error

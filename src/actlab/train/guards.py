@@ -1,8 +1,10 @@
 """What stops a training: a loss that is not finite or runs away, Ctrl-C, SIGTERM."""
 
 import math
+import os
 import signal
 import threading
+from contextlib import suppress
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -16,9 +18,13 @@ from ..errors import ActlabError
 class Diverged(ActlabError):
     """The loss is not finite, or many times what it was at the start."""
 
+    agreed = True
+
 
 class Interrupted(ActlabError):
     """Stopped from outside, with a checkpoint to go on from."""
+
+    agreed = True
 
 
 class StopSignals:
@@ -45,6 +51,10 @@ class StopSignals:
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.received = signal.Signals(number)
         self._restore()
+        if os.environ.get("LOCAL_RANK", "0") == "0":
+            text = say("stopping after this step; once more to stop at once", "将在这一步之后停止；再按一次立即停止")
+            with suppress(OSError):
+                os.write(2, f"actlab: {text}\n".encode())  # print is not safe in a signal handler
 
     def _restore(self) -> None:
         for number, handler in self._before.items():
@@ -61,15 +71,13 @@ def finite(model: nn.Module) -> bool:
     )
 
 
-def no_gradient(model: nn.Module) -> bool:
-    """Whether the gradient of the first weights, those farthest from the loss, is exactly zero: nothing below can learn any more."""
-    found = first_weights(model)
-    return found is not None and not bool(found[1].grad.any())  # pyright: ignore[reportOptionalMemberAccess]
+def no_gradient(model: nn.Module) -> Tensor | None:
+    """Whether the gradient of the first weights, those farthest from the loss, is exactly zero: nothing below can learn any more.
 
-
-def first_weights(model: nn.Module) -> tuple[str, nn.Parameter] | None:
-    """Name and tensor of the first trained weight matrix or kernel that has a gradient."""
-    return next(((n, p) for n, p in model.named_parameters() if p.grad is not None and p.dim() > 1), None)
+    A tensor on their device, so that asking does not wait for it; None if nothing has a gradient.
+    """
+    gradient = next((p.grad for p in model.parameters() if p.grad is not None and p.dim() > 1), None)
+    return None if gradient is None else gradient.any().logical_not()
 
 
 def died(model: nn.Module, step: int, loss: float, classes: int, rate: float) -> Diverged:

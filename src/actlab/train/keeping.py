@@ -14,6 +14,7 @@ from .machine import describe
 from .progress import Progress
 from .session import Session
 
+_LEAST_LOSS = 1.0  # a first loss below it, as when a trained network is tuned, is no measure
 _SAVING_SHARE = 0.02  # of the time, at most, goes into checkpoints within an epoch
 
 
@@ -29,15 +30,12 @@ def save(s: Session) -> None:
     """Write the checkpoint; raises Diverged, and keeps the one before, if a weight is not finite."""
     if s.files is None:
         return
-    _refuse_bad_weights(s)
+    if not guards.finite(s.model):
+        diverged(s, float("nan"), s.progress.step)
     began, size = time.perf_counter(), [0]
     s.progress.seconds.total = began - s.began
     progress = s.progress.model_dump_json()
-    if s.settings.strategy == "fsdp":
-        state = {"model": s.wrapped, **{f"optimizer{i}": o for i, o in enumerate(s.optimizers)}, "progress": progress}
-        s.fabric.save(s.files.checkpoint, state)
-    else:
-        s.write(lambda files: size.append(files.save(_state(s, progress))))
+    s.write(lambda files: size.append(files.save(_state(s, progress))))
     s.saved_at = time.perf_counter()
     s.progress.seconds.saving += s.saved_at - began
     s.event("checkpoint", step=s.progress.step, bytes=size[-1], seconds=round(s.saved_at - began, 3))
@@ -53,37 +51,32 @@ def _state(s: Session, progress: str) -> dict[str, Any]:
     }
 
 
-def _refuse_bad_weights(s: Session) -> None:
+def check_divergence(s: Session) -> float:
+    """Stop if the mean loss since the last check is far above the first one; returns that mean."""
     p = s.progress
-    recent = p.sums.since(p.at_check)
-    if not guards.finite(s.model):
-        diverged(s, float("nan"))
-    if recent.steps and p.first_loss and recent.mean_loss > s.settings.divergence * p.first_loss:
-        diverged(s, recent.mean_loss)
+    recent, p.at_check = p.sums.since(p.at_check), p.mark()
+    if (
+        recent.steps
+        and p.first_loss is not None
+        and recent.mean_loss > s.settings.divergence * max(p.first_loss, _LEAST_LOSS)
+    ):
+        diverged(s, recent.mean_loss, p.step)
+    return recent.mean_loss
 
 
 def restore(s: Session) -> None:
     """Go back to the last checkpoint, if there is one."""
     if s.files is None or not s.files.checkpoint.exists():
         return
-    if s.settings.strategy == "fsdp":
-        state: dict[str, Any] = {
-            "model": s.wrapped,
-            **{f"optimizer{i}": o for i, o in enumerate(s.optimizers)},
-            "progress": "",
-        }
-        s.fabric.load(s.files.checkpoint, state, weights_only=True)
-    else:
-        loaded = s.files.load(s.fabric.device)
-        assert loaded is not None
-        state = loaded
-        _fill(s.model, state["model"])
-        for optimizer, saved in zip(s.optimizers, state["optimizers"], strict=True):
-            optimizer.load_state_dict(saved)
-        if s.average is not None:
-            s.average.load_state_dict(state["average"])
-        if state["scaler"] is not None:
-            s.fabric.strategy.precision.load_state_dict(state["scaler"])
+    state = s.files.load(s.fabric.device)
+    assert state is not None
+    _fill(s.model, state["model"])
+    for optimizer, saved in zip(s.optimizers, state["optimizers"], strict=True):
+        optimizer.load_state_dict(saved)
+    if s.average is not None:
+        s.average.load_state_dict(state["average"])
+    if state["scaler"] is not None:
+        s.fabric.strategy.precision.load_state_dict(state["scaler"])
     s.progress = Progress.model_validate_json(state["progress"])
     s.progress.resumed += 1
     s.began -= s.progress.seconds.total  # so that the clock goes on
@@ -116,8 +109,14 @@ def take_best(s: Session) -> None:
         return
     s.fabric.barrier()  # the first process may still be writing it
     best = s.best if s.files is None else s.files.load(s.fabric.device, s.files.best)
-    if best is not None:
-        s.evaluated.load_state_dict(best)
+    if best is None:
+        raise ActlabError(
+            say(
+                f"the weights of the best epoch are missing: expected '{s.files.best if s.files else ''}'; remove the run directory and train anew",
+                f"缺少最佳轮次的权重“{s.files.best if s.files else ''}”；请删除运行目录后重新训练",
+            )
+        )
+    s.evaluated.load_state_dict(best)
 
 
 def interrupt(s: Session) -> NoReturn:
@@ -125,7 +124,7 @@ def interrupt(s: Session) -> NoReturn:
     s.fabric.barrier()
     if s.failure is not None:
         raise s.failure
-    name = s.signals.received.name if s.signals.received else "another process"
+    name = s.signals.received.name if s.signals.received else say("another process", "另一个进程")
     where = (
         say(
             f"; the same command with --resume goes on from there ({s.files.path})",
@@ -142,14 +141,14 @@ def interrupt(s: Session) -> NoReturn:
     )
 
 
-def diverged(s: Session, loss: float) -> NoReturn:
+def diverged(s: Session, loss: float, step: int) -> NoReturn:
     """Stop with the step, the layer and what to try."""
     p, settings = s.progress, s.settings
     if s.inputs is not None and s.inputs.is_floating_point() and not bool(s.inputs.isfinite().all()):
-        raise guards.bad_inputs(p.step)
+        raise guards.bad_inputs(step)
     with s.fabric.autocast():
         where = guards.culprit(s.model, s.inputs)
-    raise guards.diverged(p.step, loss, p.first_loss, where, settings.learning_rate, settings.clip_norm)
+    raise guards.diverged(step, loss, p.first_loss, where, settings.learning_rate, settings.clip_norm)
 
 
 def record_failure(s: Session, error: BaseException) -> None:

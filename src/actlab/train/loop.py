@@ -7,11 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from .._language import say
-from ..errors import ActlabError
 from ..records import Run
 from . import guards, keeping, optimizers, results, seeds
 from .evaluation import Loss, is_classification
-from .fabric import finish
 from .origin import Origin
 from .parts import Parts
 from .progress import Sums
@@ -51,19 +49,14 @@ def fit(
         model, parts, settings or Settings(), loss, run_dir, resume, origin or Origin(), show or Quiet()
     )
     if isinstance(opened, Run):
-        (show or Quiet()).note(say(f"run '{opened.name}' is finished already", f"运行“{opened.name}”已经完成"))
         return opened
+    if resume:
+        keeping.restore(opened)
     try:
         with opened.signals:
-            if resume:
-                keeping.restore(opened)
-            run = _train(opened)
-        finish(opened.fabric)
-        return run
+            return _train(opened)
     except BaseException as error:
         keeping.record_failure(opened, error)
-        if isinstance(error, ActlabError):  # raised in every process alike
-            finish(opened.fabric)
         raise
     finally:
         opened.show.stop()
@@ -98,7 +91,7 @@ def _epoch(s: Session) -> None:
     start = len(p.rows) * s.per_epoch
     last = min(start + s.per_epoch, s.steps)
     event_every = max(1, s.steps // _EVENTS)
-    s.wrapped.train()
+    s.set_training()
     began = time.perf_counter()
     while p.step < last:
         batch = order[(p.step - start) * size : (p.step - start + 1) * size]
@@ -142,7 +135,7 @@ def _step(s: Session, batch: Tensor) -> None:
         if share:
             total += _tally(outputs, targets, loss)
         s.inputs = inputs
-    dead = p.step % _CHECK_STEPS == _CHECK_STEPS - 1 and guards.no_gradient(s.model)
+    dead = guards.no_gradient(s.model) if p.step % _CHECK_STEPS == _CHECK_STEPS - 1 else None
     norm = _clip(s)
     for optimizer in s.optimizers:
         optimizer.step()
@@ -177,49 +170,46 @@ def _clip(s: Session) -> Tensor | None:
     limit = s.settings.clip_norm
     if limit is None:
         return None
-    if s.settings.strategy == "fsdp":  # every process holds a part of each gradient
-        return s.fabric.clip_gradients(s.wrapped, s.optimizers[0], max_norm=limit, error_if_nonfinite=False)
     for optimizer in s.optimizers:
         s.fabric.strategy.precision.unscale_gradients(optimizer.optimizer)
     return nn.utils.clip_grad_norm_(s.model.parameters(), limit)
 
 
-def _note(s: Session, total: Tensor, norm: Tensor | None, count: int, dead: bool) -> None:
-    """Put the figures of a step aside, on the device: reading them is left to `_read`."""
-    flags = [
-        s.signals.received is not None or s.failure is not None,
-        keeping.save_is_due(s),
-        count if s.first else 0,
-        dead,
-    ]
-    norm = torch.zeros(1, device=total.device) if norm is None or not s.first else norm.detach().float().reshape(1)
-    s.pending.append(torch.cat([total, norm, torch.tensor(flags, dtype=torch.float32, device=total.device)]))
+def _note(s: Session, total: Tensor, norm: Tensor | None, count: int, dead: Tensor | None) -> None:
+    """Put the figures of a step aside, on the device: reading them, which waits for it, is left to `_read`."""
+    nothing = torch.zeros((), device=total.device)
+    norm = nothing if norm is None else norm.detach().float()
+    dead = nothing if dead is None else dead.float()
+    s.pending.append((torch.cat([total, torch.stack([norm, dead])]), count))
 
 
 def _read(s: Session) -> tuple[bool, bool]:
     """Take in the figures put aside, look for divergence, and agree with the other processes on stopping and saving."""
     p, clip_norm = s.progress, s.settings.clip_norm
-    figures = torch.stack(s.pending)
-    s.pending.clear()
+    figures, counts = torch.stack([one for one, _ in s.pending]), [count for _, count in s.pending]
+    stop, save = s.signals.received is not None or s.failure is not None, keeping.save_is_due(s)
     if s.fabric.world_size > 1:
-        figures = s.fabric.all_reduce(figures, reduce_op="sum")
-    stop = save = dead = False
-    for loss, score, norm, stops, saves, count, without_gradient in figures.tolist():
+        flags = torch.tensor([[stop, save, 0.0, 0.0]], device=figures.device)
+        figures = s.fabric.all_reduce(torch.cat([figures, flags]), reduce_op="sum")
+        figures[:-1, 2:] /= s.fabric.world_size  # norm and dead are the same everywhere
+        stop, save = (value > 0 for value in figures[-1, :2].tolist())
+        figures = figures[:-1]
+    first_step, dead = p.step - len(counts), False
+    s.pending.clear()
+    for number, ((loss, score, norm, without_gradient), count) in enumerate(zip(figures.tolist(), counts, strict=True)):
         p.sums.loss += loss
         p.sums.score += score
-        p.sums.count += int(count)
+        p.sums.count += count
         p.sums.norm += norm if math.isfinite(norm) else 0.0  # fp16: such a step is skipped, and the scale lowered
         p.sums.clipped += clip_norm is not None and norm > clip_norm
         p.sums.steps += 1
-        stop, save, dead = stop or stops > 0, save or saves > 0, without_gradient == s.fabric.world_size
+        dead = without_gradient == 1.0
         if p.first_loss is None:
             p.first_loss = loss / count
         if not math.isfinite(loss):
-            keeping.diverged(s, loss / count)
+            keeping.diverged(s, loss / count, first_step + number + 1)
     if p.step % _CHECK_STEPS == 0:
-        recent, p.at_check = p.sums.since(p.at_check).mean_loss, p.mark()
-        if p.first_loss and recent > s.settings.divergence * p.first_loss:
-            keeping.diverged(s, recent)
+        recent = keeping.check_divergence(s)
         p.dead_checks = p.dead_checks + 1 if dead else 0
         if p.dead_checks >= _DEAD_CHECKS and s.classes and recent >= _GUESSING * math.log(s.classes):
             raise guards.died(s.model, p.step, recent, s.classes, s.settings.learning_rate)

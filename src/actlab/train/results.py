@@ -4,6 +4,7 @@ import math
 import time
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 from .._language import say
@@ -17,6 +18,7 @@ _MISTAKES = 24
 
 def close_epoch(s: Session) -> None:
     """Evaluate, and add a row to the metrics."""
+    keeping.check_divergence(s)
     p, began = s.progress, time.perf_counter()
     done, clips = p.sums.since(p.at_epoch), s.settings.clip_norm is not None
     validation = _evaluate(s, "validation")
@@ -101,8 +103,14 @@ def _evaluate(s: Session, name: Literal["validation", "test"], mistakes: int = 0
     part = s.parts.validation if name == "validation" else s.parts.test
     if part is None or not len(part):
         return None
-    module = s.wrapped if s.average is None else s.average.module
+    several = s.fabric.world_size > 1
+    module = (
+        s.evaluated if several or s.average is not None else s.wrapped
+    )  # DDP's own forward would wait for the others
     module.eval()
+    if several:
+        for buffer in module.buffers():  # each process has its own running averages; those of the first one are kept
+            torch.distributed.broadcast(buffer, 0)
 
     def forward(inputs: Tensor) -> Tensor:
         inputs = s.laid_out(s.parts.prepare(inputs, False))
@@ -117,7 +125,7 @@ def _evaluate(s: Session, name: Literal["validation", "test"], mistakes: int = 0
     return evaluate(
         forward,
         part,
-        s.loss,
+        s.plain_loss,
         name=name,
         batch_size=s.settings.evaluate_batch_size,
         fabric=s.fabric,

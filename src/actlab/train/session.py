@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .._language import say
-from ..errors import ActlabError, UsageError
+from ..errors import ActlabError, UsageError, first_line
 from ..records import Run
 from . import optimizers
 from .evaluation import Loss
@@ -39,6 +39,7 @@ class Session:
     average: Any  # torch's AveragedModel, or None
     parts: Parts
     loss: Loss
+    plain_loss: Loss  # for evaluation: without label smoothing
     settings: Settings
     files: RunDirectory | None
     show: Show
@@ -46,7 +47,8 @@ class Session:
     began: float
     progress: Progress = field(default_factory=Progress)
     signals: StopSignals = field(default_factory=StopSignals)
-    pending: list[Tensor] = field(default_factory=list)  # figures of steps not yet read from the device
+    pending: list[tuple[Tensor, int]] = field(default_factory=list)  # figures of steps not yet read from the device
+    frozen: list[nn.Module] = field(default_factory=list)  # parts that came in evaluation mode and stay in it
     inputs: Tensor | None = None  # of the last step, to look for the layer that diverged
     classes: int = 0  # of a classifier
     best: dict[str, Tensor] | None = None  # the best weights, where there is no directory to keep them in
@@ -95,6 +97,12 @@ class Session:
             files = self.files
             on_first(self.fabric, lambda: act(files))
 
+    def set_training(self) -> None:
+        """Training mode, except for the parts that the user has put into evaluation mode."""
+        self.wrapped.train()
+        for module in self.frozen:
+            module.eval()
+
     def laid_out(self, inputs: Tensor) -> Tensor:
         """Inputs in the memory format of the model."""
         if self.settings.channels_last and inputs.dim() == 4:
@@ -122,7 +130,11 @@ def open_session(
     fabric = start(settings)
     files = on_first(fabric, lambda: _directory(place, resume, origin))
     if files is not None and (run := on_first(fabric, lambda: _finished(files))) is not None:
+        _fill_from(model, files)
+        if fabric.is_global_zero:
+            show.note(say(f"run '{run.name}' is finished already", f"运行“{run.name}”已经完成"))
         return run
+    frozen = [module for module in model.modules() if model.training and not module.training]
     if settings.channels_last:
         model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue, reportArgumentType]
     model.to(fabric.device)
@@ -136,11 +148,13 @@ def open_session(
         average=_average(model, settings),
         parts=parts,
         loss=loss or _cross_entropy(settings.label_smoothing),
+        plain_loss=loss or _cross_entropy(0.0),
         settings=settings,
         files=files,
         show=show if fabric.is_global_zero else Quiet(),
         origin=origin,
         began=began,
+        frozen=frozen,
         saved_at=time.perf_counter(),
     )
 
@@ -153,13 +167,6 @@ def _check(parts: Parts, settings: Settings) -> None:
             say(
                 "patience needs validation examples to choose by; there are none",
                 "patience 需要验证样本来选择；现在没有",
-            )
-        )
-    if settings.strategy == "fsdp" and settings.ema is not None:
-        raise UsageError(
-            say(
-                "ema needs whole weights, and strategy fsdp cuts them; use ddp",
-                "ema 需要完整的权重，而 fsdp 会切分权重；请用 ddp",
             )
         )
 
@@ -176,6 +183,21 @@ def _finished(files: RunDirectory) -> Run | None:
         return None
     run = Run.read(files.path)
     return run if run.status == "finished" else None
+
+
+def _fill_from(model: nn.Module, files: RunDirectory) -> None:
+    """The weights of a finished run into a model, which is then what `fit` would have made of it."""
+    from safetensors.torch import load_file
+
+    try:
+        model.load_state_dict(load_file(files.path / "model.safetensors"))
+    except Exception as error:  # kinds of safetensors' and torch's own
+        raise ActlabError(
+            say(
+                f"the weights of the finished run '{files.path}' cannot be used: {first_line(error)}",
+                f"无法使用已完成的运行“{files.path}”的权重：{first_line(error)}",
+            )
+        ) from error
 
 
 def _average(model: nn.Module, settings: Settings) -> Any:

@@ -23,9 +23,9 @@ class Settings(Record):
     seed: int = Field(default=0, ge=0, le=2**63 - 1)
     epochs: int = Field(default=10, ge=0)
     steps: int | None = Field(default=None, ge=0)  # in all; where given, it decides instead of `epochs`
-    batch_size: int = Field(default=128, ge=1)
+    batch_size: int = Field(default=128, ge=1, le=2**24)
     # parts into which a batch is cut to save memory; the result stays the same
-    accumulate: int = Field(default=1, ge=1)
+    accumulate: int = Field(default=1, ge=1, le=2**24)
 
     optimizer: OptimizerName = "sgd"
     learning_rate: float = Field(default=0.01, gt=0)
@@ -53,7 +53,7 @@ class Settings(Record):
     strategy: Literal["auto", "ddp", "fsdp"] = "auto"
     keep_memory: bool = True  # on glibc: keep freed memory in the process, which spares page faults
 
-    evaluate_batch_size: int = Field(default=500, ge=1)
+    evaluate_batch_size: int = Field(default=500, ge=1, le=2**24)
     report_test: bool = False  # test result after every epoch, for the record only; nothing chooses by it
     checkpoint_seconds: float = Field(default=60.0, gt=0)  # at least this long between two checkpoints inside an epoch
     # stop when the mean loss of 20 steps exceeds this multiple of the first loss
