@@ -147,3 +147,41 @@ def test_wrong_usage_with_several_processes_is_one_sentence(launch):
     )
     assert "muon" in process.wait(60).complaint(2)
     assert process.tree_is_gone(20)
+
+
+OWN = """
+import torch
+from torch import nn
+from torch.utils.data import TensorDataset
+
+def net():
+    return nn.Sequential(nn.Linear(16, 32), nn.BatchNorm1d(32), nn.ReLU(), nn.Linear(32, 2))
+
+def data(seed=0):
+    inputs = torch.randn(600, 16, generator=torch.Generator().manual_seed(seed))
+    targets = (inputs.sum(1) > 0).long()
+    return [TensorDataset(inputs[part], targets[part]) for part in (slice(400), slice(400, 500), slice(500, 600))]
+"""
+
+
+def test_running_averages_and_a_part_smaller_than_the_processes(cli, launch, tmp_path):
+    """One batch of validation for two processes: the one without must not be waited for; averages are those of the weights kept."""
+    (tmp_path / "own.py").write_text(OWN.replace("return [", "return tuple([").replace("600))]", "600))])"))
+    command = (
+        "train",
+        "own.py:net",
+        "--data",
+        "own.py:data",
+        "--epochs",
+        "3",
+        "--devices",
+        "2",
+        "--quiet",
+        "--out",
+        "run",
+    )
+    outcome = launch(*command).wait()
+    assert outcome.code == 0 and outcome.err == "", outcome
+    said = Run.read(tmp_path / "run").test
+    found = json.loads(cli("evaluate", tmp_path / "run", "--json").out)
+    assert found["loss"] == pytest.approx(said.loss, rel=1e-4)

@@ -356,3 +356,52 @@ class TestScaler:
         (tmp_path / "cut" / "run.json").unlink(missing_ok=True)
         self.fit(monkeypatch, settings, 2.0**30, run_dir=tmp_path / "cut", resume=True)
         assert files_of(tmp_path / "cut") == files_of(tmp_path / "whole")
+
+
+def test_a_negative_loss_is_no_divergence():
+    """A density's log-likelihood may start below zero, and then there is nothing to be a multiple of."""
+    run = fit(
+        network(), parts(), settings=BASE.model_copy(update={"epochs": 8}), loss=lambda o, t: F.cross_entropy(o, t) - 9
+    )
+    assert run.status == "finished" and run.epochs[0].train_loss < 0
+
+
+def test_parts_in_evaluation_mode_stay_in_it():
+    """A frozen BatchNorm keeps its statistics, and the model comes back as it was."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(FEATURES, 8), nn.BatchNorm1d(8), nn.Linear(8, CLASSES))
+    model[1].eval()
+    fit(model, parts(), settings=BASE)
+    torch.testing.assert_close(model[1].running_mean, torch.zeros(8))
+    free = nn.Sequential(nn.Linear(FEATURES, 8), nn.BatchNorm1d(8), nn.Linear(8, CLASSES))
+    fit(free, parts(), settings=BASE)
+    assert free[1].running_mean.abs().max() > 0
+
+
+def test_evaluation_knows_no_label_smoothing():
+    model = network()
+    run = fit(model, parts(), settings=BASE.model_copy(update={"label_smoothing": 0.3}))
+    inputs, targets = tensors(30, 2)
+    expected = F.cross_entropy(model.eval()(inputs), targets).item()
+    assert run.test.loss == pytest.approx(expected, rel=1e-5)
+
+
+def test_resuming_a_finished_run_gives_its_weights(tmp_path):
+    first, second = network(), network()
+    fit(first, parts(), settings=BASE, run_dir=tmp_path / "run")
+    run = fit(second, parts(), settings=BASE, run_dir=tmp_path / "run", resume=True)
+    assert run.status == "finished"
+    assert_same_weights(second, first, rtol=0, atol=0)
+
+
+def test_clipping_reaches_the_parameters_of_every_optimizer():
+    """Muon has the hidden convolution, SGD the rest: the norm is that of all gradients together."""
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Unflatten(1, (1, 2, 3)), nn.Conv2d(1, 4, 1), nn.Conv2d(4, 4, 1), nn.Flatten(), nn.Linear(24, CLASSES)
+    )
+    settings = Settings(steps=1, batch_size=16, optimizer="muon", learning_rate=0.1, clip_norm=1e-6, keep_memory=False)
+    before = copy.deepcopy(model)
+    run = fit(model, parts(), settings=settings)
+    assert run.epochs[0].gradient_norm > 1e-3 and run.epochs[0].clipped_share == 1.0
+    torch.testing.assert_close(model[4].weight, before[4].weight, rtol=0, atol=2e-7)

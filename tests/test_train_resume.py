@@ -200,9 +200,19 @@ def test_a_damaged_checkpoint_is_one_sentence(tmp_path, damage):
     file = tmp_path / "run" / "checkpoints" / "last.pt"
     content = file.read_bytes()
     file.write_bytes({"empty": b"", "half": content[: len(content) // 2], "foreign": b"not a checkpoint" * 99}[damage])
+    metrics = (tmp_path / "run" / "metrics.csv").read_bytes()
     with pytest.raises(ActlabError, match=r"the checkpoint '.*last\.pt' cannot be read .*remove it") as caught:
         train(tmp_path / "run", resume=True)
     assert "\n" not in str(caught.value)
+    assert (tmp_path / "run" / "metrics.csv").read_bytes() == metrics  # what was known of the run stays
+
+
+def test_a_missing_best_epoch_is_one_sentence(tmp_path):
+    train(tmp_path / "run")
+    (tmp_path / "run" / "run.json").unlink()
+    (tmp_path / "run" / "checkpoints" / "best.pt").unlink()
+    with pytest.raises(ActlabError, match="weights of the best epoch are missing"):
+        train(tmp_path / "run", resume=True)
 
 
 def test_checkpoints_hold_no_code(tmp_path):

@@ -20,7 +20,6 @@ from .._language import say
 from ..errors import ActlabError, UsageError, first_line
 from ..records import Epoch, Run
 
-
 _TORCH_CANNOT_WRITE = ("Writer", "write", "iostream", "inline_container")  # torch.save's words for a full disk
 
 

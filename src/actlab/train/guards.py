@@ -3,6 +3,7 @@
 import math
 import os
 import signal
+import sys
 import threading
 from contextlib import suppress
 from types import FrameType, TracebackType
@@ -51,7 +52,7 @@ class StopSignals:
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.received = signal.Signals(number)
         self._restore()
-        if os.environ.get("LOCAL_RANK", "0") == "0":
+        if sys.stderr.isatty() and os.environ.get("LOCAL_RANK", "0") == "0":
             text = say("stopping after this step; once more to stop at once", "将在这一步之后停止；再按一次立即停止")
             with suppress(OSError):
                 os.write(2, f"actlab: {text}\n".encode())  # print is not safe in a signal handler
