@@ -2,6 +2,7 @@
 
 import math
 import time
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -103,7 +104,8 @@ def _epoch(s: Session) -> None:
         recent = None
         if event:
             recent, p.at_event = p.sums.since(p.at_event), p.mark()
-            s.event("step", **_facts(s, recent, time.perf_counter() - began))
+            if s.files is not None:
+                s.event("step", **_facts(s, recent, time.perf_counter() - began))
         s.show.step(p.step, len(batch), recent)
         if stop or save:
             p.seconds.loop += time.perf_counter() - began
@@ -121,20 +123,20 @@ def _step(s: Session, batch: Tensor) -> None:
     optimizers.set_rates(s.optimizers, factor(s.settings.schedule, p.step, s.steps, s.settings.warmup))
     mine = batch[fabric.global_rank :: fabric.world_size]
     pieces = mine.chunk(s.settings.accumulate) if len(mine) else (batch[:1],)
-    share = (
-        fabric.world_size / len(batch) if len(mine) else 0.0
-    )  # a process without examples helps with a gradient of zero
-    total = torch.zeros(2, device=fabric.device)
+    share = fabric.world_size / len(batch) if len(mine) else 0.0  # without examples: help with a gradient of zero
+    losses: list[Tensor] = []
+    right: list[Tensor] = []
     for number, piece in enumerate(pieces):
         inputs, targets = _fetch(s, piece)
-        with fabric.no_backward_sync(s.wrapped, enabled=number + 1 < len(pieces)):
+        more = number + 1 < len(pieces)
+        with fabric.no_backward_sync(s.wrapped, enabled=True) if more else nullcontext():
             outputs = s.wrapped(inputs)
             loss = s.loss(outputs, targets)
             fabric.backward(loss * (len(piece) * share))
-        s.classes = outputs.shape[1] if is_classification(outputs, targets) else 0
+        s.inputs, s.classes = inputs, outputs.shape[1] if is_classification(outputs, targets) else 0
         if share:
-            total += _tally(outputs, targets, loss)
-        s.inputs = inputs
+            losses.append(loss.detach() * len(piece))
+            right += [(outputs.argmax(1) == targets).sum()] if s.classes else []
     dead = guards.no_gradient(s.model) if p.step % _CHECK_STEPS == _CHECK_STEPS - 1 else None
     norm = _clip(s)
     for optimizer in s.optimizers:
@@ -143,7 +145,9 @@ def _step(s: Session, batch: Tensor) -> None:
     if s.average is not None:
         s.average.update_parameters(s.model)
     p.step += 1
-    _note(s, total, norm, len(batch), dead)
+    s.pending.append(
+        ((sum(losses), sum(right), 0.0 if norm is None else norm, 0.0 if dead is None else dead), len(batch))
+    )
 
 
 def _fetch(s: Session, indices: Tensor) -> tuple[Tensor, Tensor]:
@@ -156,15 +160,6 @@ def _fetch(s: Session, indices: Tensor) -> tuple[Tensor, Tensor]:
     return inputs, targets
 
 
-def _tally(outputs: Tensor, targets: Tensor, loss: Tensor) -> Tensor:
-    """Sum of losses and number of right answers."""
-    loss = loss.detach().float() * len(targets)
-    right = (
-        (outputs.argmax(1) == targets).sum().float() if is_classification(outputs, targets) else torch.zeros_like(loss)
-    )
-    return torch.stack([loss, right])
-
-
 def _clip(s: Session) -> Tensor | None:
     """Unscale, then clip the gradient of all parameters together, whichever optimizer they belong to; its norm before clipping."""
     limit = s.settings.clip_norm
@@ -172,31 +167,43 @@ def _clip(s: Session) -> Tensor | None:
         return None
     for optimizer in s.optimizers:
         s.fabric.strategy.precision.unscale_gradients(optimizer.optimizer)
-    return nn.utils.clip_grad_norm_(s.model.parameters(), limit)
+    return nn.utils.clip_grad_norm_(s.parameters, limit)
 
 
-def _note(s: Session, total: Tensor, norm: Tensor | None, count: int, dead: Tensor | None) -> None:
-    """Put the figures of a step aside, on the device: reading them, which waits for it, is left to `_read`."""
-    nothing = torch.zeros((), device=total.device)
-    norm = nothing if norm is None else norm.detach().float()
-    dead = nothing if dead is None else dead.float()
-    s.pending.append((torch.cat([total, torch.stack([norm, dead])]), count))
+def _figures(s: Session) -> tuple[list[list[float]], list[int]]:
+    """What the steps since the last reading have put aside: loss, right answers, gradient norm, no gradient; and their examples.
+
+    This, and nothing else in a step, waits for the device. Several processes add theirs up.
+    """
+    rows, counts = [row for row, _ in s.pending], [count for _, count in s.pending]
+    s.pending.clear()
+    if s.fabric.device.type == "cpu" and s.fabric.world_size == 1:
+        return [[float(value) for value in row] for row in rows], counts
+    device = s.fabric.device
+    figures = torch.stack(
+        [torch.stack([torch.as_tensor(value, device=device).detach().float() for value in row]) for row in rows]
+    )
+    if s.fabric.world_size > 1:
+        figures = s.fabric.all_reduce(figures, reduce_op="sum")
+        figures[:, 2:] /= s.fabric.world_size  # the same everywhere
+    return figures.tolist(), counts
+
+
+def _agree(s: Session) -> tuple[bool, bool]:
+    """Whether any process was asked to stop, and whether the first one wants to save."""
+    stop, save = s.signals.received is not None or s.failure is not None, keeping.save_is_due(s)
+    if s.fabric.world_size > 1:
+        flags = torch.tensor([stop, save], dtype=torch.float32, device=s.fabric.device)
+        stop, save = (value > 0 for value in s.fabric.all_reduce(flags, reduce_op="sum").tolist())
+    return stop, save
 
 
 def _read(s: Session) -> tuple[bool, bool]:
     """Take in the figures put aside, look for divergence, and agree with the other processes on stopping and saving."""
     p, clip_norm = s.progress, s.settings.clip_norm
-    figures, counts = torch.stack([one for one, _ in s.pending]), [count for _, count in s.pending]
-    stop, save = s.signals.received is not None or s.failure is not None, keeping.save_is_due(s)
-    if s.fabric.world_size > 1:
-        flags = torch.tensor([[stop, save, 0.0, 0.0]], device=figures.device)
-        figures = s.fabric.all_reduce(torch.cat([figures, flags]), reduce_op="sum")
-        figures[:-1, 2:] /= s.fabric.world_size  # norm and dead are the same everywhere
-        stop, save = (value > 0 for value in figures[-1, :2].tolist())
-        figures = figures[:-1]
+    figures, counts = _figures(s)
     first_step, dead = p.step - len(counts), False
-    s.pending.clear()
-    for number, ((loss, score, norm, without_gradient), count) in enumerate(zip(figures.tolist(), counts, strict=True)):
+    for number, ((loss, score, norm, without_gradient), count) in enumerate(zip(figures, counts, strict=True)):
         p.sums.loss += loss
         p.sums.score += score
         p.sums.count += count
@@ -213,7 +220,7 @@ def _read(s: Session) -> tuple[bool, bool]:
         p.dead_checks = p.dead_checks + 1 if dead else 0
         if p.dead_checks >= _DEAD_CHECKS and s.classes and recent >= _GUESSING * math.log(s.classes):
             raise guards.died(s.model, p.step, recent, s.classes, s.settings.learning_rate)
-    return stop, save
+    return _agree(s)
 
 
 def _facts(s: Session, recent: Sums, seconds: float) -> dict[str, float | int | None]:

@@ -47,7 +47,9 @@ class Session:
     began: float
     progress: Progress = field(default_factory=Progress)
     signals: StopSignals = field(default_factory=StopSignals)
-    pending: list[tuple[Tensor, int]] = field(default_factory=list)  # figures of steps not yet read from the device
+    # of steps not yet read from the device: (loss, right answers, norm, no gradient), examples
+    pending: list[tuple[tuple[Tensor | float, ...], int]] = field(default_factory=list)
+    parameters: list[nn.Parameter] = field(default_factory=list)
     frozen: list[nn.Module] = field(default_factory=list)  # parts that came in evaluation mode and stay in it
     inputs: Tensor | None = None  # of the last step, to look for the layer that diverged
     classes: int = 0  # of a classifier
@@ -155,6 +157,7 @@ def open_session(
         origin=origin,
         began=began,
         frozen=frozen,
+        parameters=list(model.parameters()),
         saved_at=time.perf_counter(),
     )
 
