@@ -149,7 +149,7 @@ TEXTS = {
     "speed.title": ("Speed", "速度"),
     "speed.compute": ("examples/s by the study notes' clock", "样本/秒（按学习笔记的计时）"),
     "speed.compute.what": (
-        "{examples} examples in {seconds}: forward pass, backward pass and optimiser step alone. Compare this one with the notes.",
+        "{examples} examples in {seconds}: forward pass, backward pass and optimizer step alone. Compare this one with the notes.",
         "{examples} 个样本，{seconds}：只计前向、反向和优化器更新。与笔记比较时用这个数。",
     ),
     "speed.total": ("examples/s by the wall clock", "样本/秒（按实际时间）"),
