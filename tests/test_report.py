@@ -227,7 +227,7 @@ def test_full_disk_is_one_sentence_and_keeps_the_old_page(tmp_path: Path, monkey
     monkeypatch.setattr(Path, "replace", full)
     with pytest.raises(ActlabError) as caught:
         report.write(tmp_path)
-    assert str(caught.value) == f"could not write '{path}': No space left on device"
+    assert str(caught.value).startswith(f"could not write '{path}' (No space left on device); free some space")
     assert path.read_bytes() == before
     assert sorted(name.name for name in tmp_path.iterdir()) == [
         "events.jsonl",

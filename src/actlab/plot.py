@@ -12,12 +12,12 @@ from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ._files import write_whole
 from ._language import Language
 from ._plot_curves import Line, chart, draw_gradient, draw_learning_rate, draw_metric, lines, logarithmic_loss
 from ._plot_events import Steps, read_steps
 from ._plot_filters import FirstLayer, first_layer, grid, png
 from ._plot_svg import PALETTE
-from ._report_files import replace
 from ._report_scores import Confusion, shades
 from ._report_text import Both, class_name, result_sentence, text
 from .records import Run
@@ -86,8 +86,7 @@ def run_picture(run_directory: Path, path: Path, lang: Language = "en") -> Path:
         figure.get_layout_engine().set(w_pad=0.15, h_pad=0.12)  # type: ignore[union-attr]
         _heading(figure, run, write)
         _fill(figure, run_directory, run, write)
-        with replace(path, "wb") as file:
-            figure.savefig(file, format="png", metadata={"Software": None})
+        write_whole(path, lambda temporary: figure.savefig(temporary, format="png", metadata={"Software": None}))
     return path
 
 

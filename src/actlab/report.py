@@ -9,9 +9,9 @@ from string import Template
 
 from . import _report_results as results
 from . import _report_training as training
+from ._files import write_whole
 from ._language import language
 from ._plot_events import read_steps
-from ._report_files import replace
 from ._report_text import html, text
 from .records import Run
 
@@ -26,8 +26,7 @@ def write(run_directory: str | Path) -> Path:
     run_directory = Path(run_directory)
     path = run_directory / "report.html"
     content = page(run_directory)
-    with replace(path, "w") as file:
-        file.write(content)
+    write_whole(path, lambda temporary: temporary.write_bytes(content.encode()))
     return path
 
 

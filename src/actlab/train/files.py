@@ -3,10 +3,9 @@
 import csv
 import io
 import json
-import os
 import time
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
@@ -16,38 +15,10 @@ import torch
 from safetensors.torch import save as safetensors_bytes
 from torch import Tensor
 
+from .._files import cannot_write, write_whole
 from .._language import say
 from ..errors import ActlabError, UsageError, first_line
 from ..records import Epoch, Run
-
-_TORCH_CANNOT_WRITE = ("Writer", "write", "iostream", "inline_container")  # torch.save's words for a full disk
-
-
-def write_whole(path: Path, write: Callable[[Path], None]) -> None:
-    """Let `write` fill a temporary file beside `path`, then rename it; raises ActlabError, with nothing damaged, if that fails."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        write(temporary)
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except (OSError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and not any(word in str(error) for word in _TORCH_CANNOT_WRITE):
-            raise
-        with suppress(OSError):  # on a read-only disk nothing can be removed either
-            temporary.unlink(missing_ok=True)
-        raise cannot_write(path, error) from error
-
-
-def cannot_write(path: Path, error: Exception) -> ActlabError:
-    """The one sentence for a disk that is full, read-only or gone."""
-    reason = error.strerror if isinstance(error, OSError) and error.strerror else first_line(error)
-    return ActlabError(
-        say(
-            f"could not write '{path}' ({reason}); free some space or choose another directory with --out, files already there are whole",
-            f"无法写入“{path}”（{reason}）；请腾出空间或用 --out 换一个目录，已有的文件完好无损",
-        )
-    )
 
 
 class RunDirectory:
@@ -101,7 +72,7 @@ class RunDirectory:
 
     def text(self, name: str, content: str) -> None:
         """Write a small text file."""
-        write_whole(self.path / name, lambda temporary: _write_bytes(temporary, content.encode()))
+        write_whole(self.path / name, lambda temporary: temporary.write_bytes(content.encode()))
 
     def event(self, kind: str, **values: Any) -> None:
         """Append a line to `events.jsonl`: {"event": kind, "time": seconds since 1970, ...}."""
@@ -141,7 +112,7 @@ class RunDirectory:
         content = safetensors_bytes(
             {name: tensor.detach().cpu().contiguous().clone() for name, tensor in state.items()}
         )
-        write_whole(self.path / "model.safetensors", lambda temporary: _write_bytes(temporary, content))
+        write_whole(self.path / "model.safetensors", lambda temporary: temporary.write_bytes(content))
 
     def save(self, state: dict[str, Any], path: Path | None = None) -> int:
         """Write a checkpoint; returns its size in bytes."""
@@ -198,7 +169,3 @@ def _holds_run(path: Path) -> bool:
         return (path / "config.toml").exists()
     except OSError as error:  # a name that no disk takes
         raise cannot_write(path, error) from error
-
-
-def _write_bytes(path: Path, content: bytes) -> None:
-    path.write_bytes(content)
