@@ -71,6 +71,7 @@ def _train(s: Session) -> Run:
     s.event("resume" if p.resumed else "start", step=p.step, steps=s.steps)
     if p.step == 0:
         keeping.save(s)
+    s.write(lambda files: files.record(keeping.describe_run(s, "running")))
     while len(p.rows) < s.epochs and not results.patience_is_out(s):
         _epoch(s)
         results.close_epoch(s)
