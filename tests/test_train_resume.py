@@ -248,3 +248,15 @@ def test_the_best_epoch_survives_a_cut(tmp_path, whole):
     assert (tmp_path / "run" / "checkpoints" / "best.pt").exists()
     train(tmp_path / "run", resume=True)
     assert result(tmp_path / "run") == whole[0]
+
+
+def test_a_resumed_run_keeps_the_date_of_its_start(tmp_path):
+    """Not the moment at which the record was last written."""
+    with pytest.raises(Cut):
+        train(tmp_path / "run", act=at(6, cut))
+    file = tmp_path / "run" / "checkpoints" / "last.pt"
+    state = torch.load(file, weights_only=True)
+    progress = json.loads(state["progress"]) | {"created": "2001-02-03T04:05:06+00:00"}
+    torch.save(state | {"progress": json.dumps(progress)}, file)
+    train(tmp_path / "run", resume=True)
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["created"] == "2001-02-03T04:05:06+00:00"

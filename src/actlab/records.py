@@ -112,7 +112,7 @@ class Run(Record):
     recipe: str
     preset: str = ""
     status: Status
-    created: str  # ISO 8601, UTC
+    created: str  # when it was started: ISO 8601, UTC
     message: str = ""  # why it stopped, when it did not simply finish
     settings: dict[str, Any]
     model: ModelFacts

@@ -68,7 +68,7 @@ def train(
     devices: Annotated[
         int | None, typer.Option(help=say("processes, one for each device", "进程数，每个设备一个"))
     ] = None,
-    strategy: Annotated[Text, typer.Option(help="ddp, fsdp")] = None,
+    strategy: Annotated[Text, typer.Option(help=say("ddp (fsdp is not built yet)", "ddp（尚不支持 fsdp）"))] = None,
     compile: Annotated[
         bool | None, typer.Option("--compile/--no-compile", help=say("use torch.compile", "使用 torch.compile"))
     ] = None,

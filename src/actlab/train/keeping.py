@@ -1,7 +1,6 @@
 """Checkpoints and the record: what a training under way leaves on disk."""
 
 import time
-from datetime import UTC, datetime
 from typing import Any, NoReturn
 
 from torch import nn
@@ -174,7 +173,7 @@ def describe_run(s: Session, status: Status, *, test: Evaluation | None = None, 
         recipe=s.origin.recipe,
         preset=s.origin.preset,
         status=status,
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        created=p.created,
         message=message,
         settings=s.origin.plan,
         model=ModelFacts(

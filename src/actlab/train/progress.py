@@ -1,6 +1,8 @@
 """How far a training is: everything that a checkpoint must hold beside weights and optimizers, and nothing more."""
 
-from pydantic import BaseModel, ConfigDict
+from datetime import UTC, datetime
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from ..records import Epoch
 
@@ -54,6 +56,7 @@ class Seconds(_State):
 class Progress(_State):
     """Position, running totals and results of the epochs done."""
 
+    created: str = Field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))  # the run's start
     step: int = 0
     sums: Sums = Sums()
     at_epoch: Sums = Sums()  # the sums when the epoch began
