@@ -58,10 +58,11 @@ def underway(process, directory, steps):
     assert until(further, 90)
 
 
-def test_two_processes_train_like_one(cli, launch, tmp_path):
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
+def test_two_processes_train_like_one(cli, launch, tmp_path, strategy):
     """Every loss of 50 steps to 1e-5, whole and odd batches and the epoch's end included."""
     assert cli(*ODD, "--out", tmp_path / "one").code == 0
-    assert launch(*ODD, "--devices", "2", "--out", "two").wait().code == 0
+    assert launch(*ODD, "--devices", "2", "--strategy", strategy, "--out", "two").wait().code == 0
     one, two = (events(tmp_path / name, "step") for name in ("one", "two"))
     assert [event["step"] for event in one] == [event["step"] for event in two] == list(range(1, 51))
     assert [event["examples"] for event in two] == [event["examples"] for event in one]
@@ -76,13 +77,20 @@ def test_two_processes_train_like_one(cli, launch, tmp_path):
     assert second.test.loss == pytest.approx(first.test.loss, abs=1e-5)
 
 
-@pytest.fixture(scope="module", params=[1, 2], ids=["one process", "two processes"])
+PROCESSES = {
+    "one process": ("--devices", "1"),
+    "two processes": ("--devices", "2"),
+    "two processes with slices": ("--devices", "2", "--strategy", "fsdp", "--set", "ema=0.9", "--set", "clip_norm=1"),
+}
+
+
+@pytest.fixture(scope="module", params=PROCESSES.values(), ids=PROCESSES)
 def whole(request, tmp_path_factory):
     """The uninterrupted run, as a process of its own too."""
     from conftest import Launched
 
-    folder = tmp_path_factory.mktemp(f"whole{request.param}")
-    process = Launched([*LONG, "--devices", str(request.param)], folder, None)
+    folder = tmp_path_factory.mktemp("whole")
+    process = Launched([*LONG, *request.param], folder, None)
     outcome = process.wait()
     assert outcome.code == 0, outcome
     return request.param, folder / "run", outcome
@@ -103,7 +111,7 @@ def test_the_test_result_is_that_of_the_weights_kept(cli, whole):
 def test_stopped_and_killed_again_and_again(launch, tmp_path, whole):
     """Ctrl-C, SIGTERM to the first process, kill -9 of all, and kill -9 of the first alone; then to the end, with the same bytes."""
     devices, expected, _ = whole
-    command = (*LONG, "--devices", str(devices), "--resume")
+    command = (*LONG, *devices, "--resume")
 
     for number, whole_tree in ((signal.SIGINT, True), (signal.SIGTERM, False)):
         process = launch(*command)
@@ -135,9 +143,11 @@ def test_a_full_disk_stops_all_processes_with_one_sentence(launch, tmp_path):
     assert process.tree_is_gone(20)
 
 
-def test_divergence_stops_all_processes_with_one_sentence(launch):
-    process = launch(*LONG, "--devices", "2", "--learning-rate", "1e30")
-    assert "layer '" in process.wait(60).complaint(1)
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
+def test_divergence_stops_all_processes_with_one_sentence(launch, strategy):
+    process = launch(*LONG, "--devices", "2", "--strategy", strategy, "--learning-rate", "1e30")
+    complaint = process.wait(60).complaint(1)
+    assert "layer '" in complaint and "FSDP" not in complaint
     assert process.tree_is_gone(20)
 
 
@@ -164,7 +174,8 @@ def data(seed=0):
 """
 
 
-def test_running_averages_and_a_part_smaller_than_the_processes(cli, launch, tmp_path):
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
+def test_running_averages_and_a_part_smaller_than_the_processes(cli, launch, tmp_path, strategy):
     """One batch of validation for two processes: the one without must not be waited for; averages are those of the weights kept."""
     (tmp_path / "own.py").write_text(OWN.replace("return [", "return tuple([").replace("600))]", "600))])"))
     command = (
@@ -176,6 +187,8 @@ def test_running_averages_and_a_part_smaller_than_the_processes(cli, launch, tmp
         "3",
         "--devices",
         "2",
+        "--strategy",
+        strategy,
         "--quiet",
         "--out",
         "run",
@@ -185,3 +198,15 @@ def test_running_averages_and_a_part_smaller_than_the_processes(cli, launch, tmp
     said = Run.read(tmp_path / "run").test
     found = json.loads(cli("evaluate", tmp_path / "run", "--json").out)
     assert found["loss"] == pytest.approx(said.loss, rel=1e-4)
+
+
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
+def test_data_with_nan_in_one_process_stop_both(launch, tmp_path, strategy):
+    """The first batch of the second process alone holds it."""
+    data = OWN.replace(
+        "    targets =", "    targets = (inputs.sum(1) > 0).long()\n    inputs[1::2] = float('nan')\n    _ ="
+    )
+    (tmp_path / "own.py").write_text(data.replace("return [", "return tuple([").replace("600))]", "600))])"))
+    process = launch("train", "own.py:net", "--data", "own.py:data", "--epochs", "2", "--devices", "2", "--strategy", strategy, "--quiet")  # fmt: skip
+    assert "not finite" in process.wait(60).complaint(1)
+    assert process.tree_is_gone(20)

@@ -90,7 +90,7 @@ WRONG = {
     "optimizer": ((*TRAIN, "--optimizer", "sdg"), "'sgd'"),
     "device": ((*TRAIN, "--device", "cdua"), "'cuda'"),
     "strategy": ((*TRAIN, "--strategy", "dpp"), "'ddp'"),
-    "fsdp on a CPU": ((*TRAIN, "--strategy", "fsdp", "--device", "cpu"), "ddp"),
+    "muon with weights cut": ((*TRAIN, "--strategy", "fsdp", "--optimizer", "muon"), "ddp"),
     "muon without convolutions": (("train", "mlp", "--data", "sample", "--optimizer", "muon"), "sgd"),
     "epochs": ((*TRAIN, "--epochs", "-1"), "epochs"),
     "batch size": ((*TRAIN, "--batch-size", "0"), "batch_size"),

@@ -68,7 +68,9 @@ def train(
     devices: Annotated[
         int | None, typer.Option(help=say("processes, one for each device", "进程数，每个设备一个"))
     ] = None,
-    strategy: Annotated[Text, typer.Option(help=say("ddp (fsdp is not built yet)", "ddp（尚不支持 fsdp）"))] = None,
+    strategy: Annotated[
+        Text, typer.Option(help=say("ddp; fsdp cuts the weights over the devices", "ddp；fsdp 把权重切分到各设备"))
+    ] = None,
     compile: Annotated[
         bool | None, typer.Option("--compile/--no-compile", help=say("use torch.compile", "使用 torch.compile"))
     ] = None,

@@ -37,12 +37,12 @@ CLASSIC = Plan(
     settings=Settings(epochs=10, batch_size=128, optimizer="sgd", learning_rate=0.01, report_test=True),
 )
 
-# Ten epochs for the best accuracy of this architecture.
+# Ten epochs for the best accuracy of this architecture: the fast recipe's start and rates, images mirrored and moved, little dropout.
 ACCURATE = Plan(
     recipe="alexnet",
     preset="accurate",
-    data=DataPlan(validation=5000, flip=0.5, crop=2),
-    model=ModelPlan(name="alexnet", arguments={"dropout": 0.5, "pool_first": True}, initialise="he"),
+    data=DataPlan(validation=5000, flip=0.5, crop=1),
+    model=ModelPlan(name="alexnet", arguments={"dropout": 0.2, "pool_first": True}, initialise="he"),
     settings=Settings(
         epochs=10,
         batch_size=128,

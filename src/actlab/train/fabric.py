@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from .._language import say
 from ..errors import ActlabError, UsageError
+from . import sharding
 from .settings import Settings
 
 _PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
@@ -27,16 +28,11 @@ def start(settings: Settings) -> Any:
             )
         )
     on_cpu = settings.device == "cpu" or (settings.device == "auto" and not any(available.values()))
-    if settings.strategy == "fsdp":
-        raise UsageError(
-            say(
-                "strategy fsdp is not built yet: checkpoints hold whole weights; use --strategy ddp",
-                "尚不支持 fsdp：检查点保存的是完整权重；请用 --strategy ddp",
-            )
-        )
     strategy: Any = settings.strategy
     if strategy == "auto" and settings.devices > 1:
         strategy = "ddp"
+    if strategy == "fsdp":
+        strategy = sharding.strategy(settings.devices) if settings.devices > 1 else "auto"  # alone: nothing to cut
     try:
         fabric = Fabric(
             accelerator="cpu" if on_cpu else settings.device,
@@ -50,6 +46,15 @@ def start(settings: Settings) -> Any:
         ) from error
     fabric.launch()
     return fabric
+
+
+def anywhere(fabric: Any, condition: bool) -> bool:
+    """Whether it holds in any of the processes, each of which must ask."""
+    if fabric.world_size == 1:
+        return condition
+    import torch
+
+    return bool(fabric.all_reduce(torch.tensor(float(condition), device=fabric.device), reduce_op="sum") > 0)
 
 
 def on_first(fabric: Any, act: Callable[[], Result]) -> Result:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from .._language import say
 from ..errors import ActlabError
+from . import sharding
 
 
 class Diverged(ActlabError):
@@ -64,12 +65,9 @@ class StopSignals:
 
 
 def finite(model: nn.Module) -> bool:
-    """Whether every floating-point weight and buffer is finite."""
-    tensors = [t for t in (*model.parameters(), *model.buffers()) if t.is_floating_point()]
-    return all(
-        bool(torch.isfinite(t.detach().sum(dtype=torch.float64) if t.device.type != "mps" else t.sum()))
-        for t in tensors
-    )
+    """Whether every floating-point weight and buffer is finite, as far as this process holds them."""
+    tensors = [sharding.local(t.detach()) for t in (*model.parameters(), *model.buffers()) if t.is_floating_point()]
+    return all(bool(torch.isfinite(t.sum(dtype=torch.float64) if t.device.type != "mps" else t.sum())) for t in tensors)
 
 
 def no_gradient(model: nn.Module) -> Tensor | None:
@@ -78,7 +76,7 @@ def no_gradient(model: nn.Module) -> Tensor | None:
     A tensor on their device, so that asking does not wait for it; None if nothing has a gradient.
     """
     gradient = next((p.grad for p in model.parameters() if p.grad is not None and p.dim() > 1), None)
-    return None if gradient is None else gradient.any().logical_not()
+    return None if gradient is None else sharding.local(gradient).any().logical_not()
 
 
 def died(model: nn.Module, step: int, loss: float, classes: int, rate: float) -> Diverged:
@@ -94,6 +92,12 @@ def died(model: nn.Module, step: int, loss: float, classes: int, rate: float) ->
     )
 
 
+def _finite_weights(module: nn.Module) -> bool:
+    """Of the module itself. All are gathered before any is judged: processes with slices must gather the same ones."""
+    own = [sharding.gathered(p.detach()) for p in module.parameters(recurse=False) if p.is_floating_point()]
+    return all(bool(p.isfinite().all()) for p in own)
+
+
 def culprit(model: nn.Module, inputs: Tensor | None) -> str:
     """The layer at which a forward pass goes wrong, in words: the first with a result that is not finite, else the one that grows most.
 
@@ -101,9 +105,7 @@ def culprit(model: nn.Module, inputs: Tensor | None) -> str:
     passes the damage on.
     """
     broken = [
-        f"'{name}' ({type(module).__name__})"
-        for name, module in model.named_modules()
-        if any(p.is_floating_point() and not torch.isfinite(p.detach()).all() for p in module.parameters(recurse=False))
+        f"'{name}' ({sharding.kind(module)})" for name, module in model.named_modules() if not _finite_weights(module)
     ]
     if broken:
         more, rest = (f" and {len(broken) - 1} more", f"等 {len(broken)} 层") if len(broken) > 1 else ("", "")
@@ -119,7 +121,7 @@ def culprit(model: nn.Module, inputs: Tensor | None) -> str:
         if torch.is_tensor(output) and inputs and torch.is_tensor(inputs[0]):
             before, after = inputs[0].detach().float().abs().mean().item(), output.detach().float().abs().mean().item()
             ratio = after / before if before > 0 else 0.0
-            growth.append((ratio if math.isfinite(after) else math.inf, names[module], type(module).__name__))
+            growth.append((ratio if math.isfinite(after) else math.inf, names[module], sharding.kind(module)))
 
     hooks = [module.register_forward_hook(look) for module in model.modules() if not list(module.children())]
     training = model.training

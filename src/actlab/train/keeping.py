@@ -8,7 +8,8 @@ from torch import nn
 from .._language import say
 from ..errors import ActlabError
 from ..records import Clock, Evaluation, ModelFacts, Run, Status
-from . import guards
+from . import guards, sharding
+from .fabric import anywhere
 from .machine import describe
 from .progress import Progress
 from .session import Session
@@ -29,25 +30,26 @@ def save(s: Session) -> None:
     """Write the checkpoint; raises Diverged, and keeps the one before, if a weight is not finite."""
     if s.files is None:
         return
-    if not guards.finite(s.model):
+    if anywhere(s.fabric, not guards.finite(s.model)):
         diverged(s, float("nan"), s.progress.step)
     began, size = time.perf_counter(), [0]
     s.progress.seconds.total = began - s.began
-    progress = s.progress.model_dump_json()
-    s.write(lambda files: size.append(files.save(_state(s, progress))))
+    state = _state(s)
+    s.write(lambda files: size.append(files.save(state)))
     s.saved_at = time.perf_counter()
     s.progress.seconds.saving += s.saved_at - began
     s.event("checkpoint", step=s.progress.step, bytes=size[-1], seconds=round(s.saved_at - began, 3))
 
 
-def _state(s: Session, progress: str) -> dict[str, Any]:
-    return {
+def _state(s: Session) -> dict[str, Any]:
+    state = {
         "model": s.model.state_dict(),
         "optimizers": [optimizer.state_dict() for optimizer in s.optimizers],
         "average": None if s.average is None else s.average.state_dict(),
         "scaler": s.fabric.strategy.precision.state_dict() or None,
-        "progress": progress,
+        "progress": s.progress.model_dump_json(),
     }
+    return sharding.whole(state, s.first) if s.settings.shards else state
 
 
 def check_divergence(s: Session) -> float:
@@ -71,9 +73,9 @@ def restore(s: Session) -> None:
     assert state is not None
     _fill(s.model, state["model"])
     for optimizer, saved in zip(s.optimizers, state["optimizers"], strict=True):
-        optimizer.load_state_dict(saved)
+        optimizer.load_state_dict(sharding.optimizer_state(saved, optimizer) if s.settings.shards else saved)
     if s.average is not None:
-        s.average.load_state_dict(state["average"])
+        s.average.load_state_dict(sharding.cut_like(state["average"], s.average.state_dict()))
     if state["scaler"] is not None:
         s.fabric.strategy.precision.load_state_dict(state["scaler"])
     s.progress = Progress.model_validate_json(state["progress"])
@@ -83,7 +85,7 @@ def restore(s: Session) -> None:
 
 def _fill(model: nn.Module, state: dict[str, Any]) -> None:
     try:
-        model.load_state_dict(state)
+        model.load_state_dict(sharding.cut_like(state, model.state_dict()))
     except RuntimeError as error:
         raise ActlabError(
             say(
@@ -97,7 +99,8 @@ def keep_best(s: Session) -> None:
     if s.settings.patience is None:
         return
     if s.files is not None:
-        s.write(lambda files: files.save(s.evaluated.state_dict(), files.best))
+        weights = sharding.whole(s.evaluated.state_dict(), s.first)
+        s.write(lambda files: files.save(weights, files.best))
     else:
         s.best = {name: tensor.detach().clone() for name, tensor in s.evaluated.state_dict().items()}
 
@@ -115,7 +118,7 @@ def take_best(s: Session) -> None:
                 f"缺少最佳轮次的权重“{s.files.best if s.files else ''}”；请删除运行目录后重新训练",
             )
         )
-    s.evaluated.load_state_dict(best)
+    s.evaluated.load_state_dict(sharding.cut_like(best, s.evaluated.state_dict()))
 
 
 def interrupt(s: Session) -> NoReturn:
@@ -143,7 +146,8 @@ def interrupt(s: Session) -> NoReturn:
 def diverged(s: Session, loss: float, step: int) -> NoReturn:
     """Stop with the step, the layer and what to try."""
     p, settings = s.progress, s.settings
-    if s.inputs is not None and s.inputs.is_floating_point() and not bool(s.inputs.isfinite().all()):
+    bad = s.inputs is not None and s.inputs.is_floating_point() and not bool(s.inputs.isfinite().all())
+    if anywhere(s.fabric, bad):  # one answer for all: weights that are cut are gathered by all together
         raise guards.bad_inputs(step)
     with s.fabric.autocast():
         where = guards.culprit(s.model, s.inputs)
@@ -177,7 +181,7 @@ def describe_run(s: Session, status: Status, *, test: Evaluation | None = None, 
         message=message,
         settings=s.origin.plan,
         model=ModelFacts(
-            name=s.origin.model or type(s.model).__name__,
+            name=s.origin.model or sharding.kind(s.model),
             arguments=s.origin.arguments,
             parameters=sum(parameter.numel() for parameter in s.model.parameters()),
             multiply_adds=s.origin.multiply_adds,

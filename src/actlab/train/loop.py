@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from .._language import say
 from ..records import Run
-from . import guards, keeping, optimizers, results, seeds
+from . import guards, keeping, optimizers, results, seeds, sharding
 from .evaluation import Loss, is_classification
 from .origin import Origin
 from .parts import Parts
@@ -168,7 +168,7 @@ def _clip(s: Session) -> Tensor | None:
         return None
     for optimizer in s.optimizers:
         s.fabric.strategy.precision.unscale_gradients(optimizer.optimizer)
-    return nn.utils.clip_grad_norm_(s.parameters, limit)
+    return sharding.gathered(nn.utils.clip_grad_norm_(s.parameters, limit))
 
 
 def _figures(s: Session) -> tuple[list[list[float]], list[int]]:

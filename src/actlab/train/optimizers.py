@@ -105,7 +105,8 @@ def build(model: nn.Module, settings: Settings) -> list[torch.optim.Optimizer]:
         )
     groups = [{"params": shrunk, "weight_decay": settings.weight_decay}, {"params": spared, "weight_decay": 0.0}]
     groups = [group for group in groups if group["params"]]
-    fused = settings.precision != "fp16"  # torch's fused steps unscale by themselves, which is too late for clipping
+    # torch's fused steps unscale by themselves, which is too late for clipping, and do not know weights that are cut
+    fused = settings.precision != "fp16" and not settings.shards
     if settings.optimizer == "adamw":
         optimizers.append(torch.optim.AdamW(groups, lr=settings.learning_rate, fused=fused))
     elif groups:

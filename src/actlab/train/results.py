@@ -9,7 +9,7 @@ from torch import Tensor
 
 from .._language import say
 from ..records import Epoch, Evaluation, Run
-from . import keeping
+from . import keeping, sharding
 from .evaluation import evaluate
 from .session import Session
 
@@ -73,7 +73,8 @@ def finish(s: Session) -> Run:
     if message:
         s.show.note(message)
     run = keeping.describe_run(s, "finished", test=test, message=message)
-    s.write(lambda files: files.weights(s.model.state_dict()))
+    weights = sharding.whole(s.model.state_dict(), s.first)
+    s.write(lambda files: files.weights(weights))
     s.write(lambda files: files.metrics(p.rows))
     s.write(lambda files: files.record(run))
     s.event("finished", step=p.step, loss=test.loss if test else None, accuracy=test.accuracy if test else None)

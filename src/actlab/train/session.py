@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from .._language import say
 from ..errors import ActlabError, UsageError, first_line
 from ..records import Run
-from . import optimizers
+from . import optimizers, sharding
 from .evaluation import Loss
 from .fabric import on_first, start
 from .files import RunDirectory
@@ -137,17 +137,17 @@ def open_session(
             show.note(say(f"run '{run.name}' is finished already", f"运行“{run.name}”已经完成"))
         return run
     frozen = [module for module in model.modules() if model.training and not module.training]
-    if settings.channels_last:
+    if settings.channels_last and not settings.shards:  # slices are contiguous; their convolutions follow the inputs
         model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue, reportArgumentType]
     model.to(fabric.device)
-    chosen = optimizers.build(model, settings)
-    wrapped, *wrapped_optimizers = fabric.setup(torch.compile(model) if settings.compile else model, *chosen)
+    average = _average(model, settings)
+    wrapped, wrapped_optimizers = _wrap(fabric, model, average, settings)
     return Session(
         fabric=fabric,
         model=model,
         wrapped=wrapped,
         optimizers=wrapped_optimizers,
-        average=_average(model, settings),
+        average=average,
         parts=parts,
         loss=loss or _cross_entropy(settings.label_smoothing),
         plain_loss=loss or _cross_entropy(0.0),
@@ -209,6 +209,19 @@ def _average(model: nn.Module, settings: Settings) -> Any:
     from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
     return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(settings.ema))
+
+
+def _wrap(fabric: Any, model: nn.Module, average: Any, settings: Settings) -> tuple[Any, list[Any]]:
+    """Model and optimizers as Fabric runs them. Weights that are to be cut must be so before an optimizer sees them."""
+    compiled: Any = torch.compile(model) if settings.compile else model
+    if not settings.shards:
+        wrapped, *chosen = fabric.setup(compiled, *optimizers.build(model, settings))
+        return wrapped, chosen
+    wrapped = fabric.setup_module(compiled)
+    if average is not None:
+        sharding.shard(average.module, fabric.strategy.device_mesh)
+    chosen = [fabric.setup_optimizers(one) for one in optimizers.build(model, settings)]
+    return wrapped, chosen
 
 
 def _cross_entropy(smoothing: float) -> Loss:

@@ -69,6 +69,11 @@ class Settings(Record):
             raise PydanticCustomError("nesterov", "{text}", {"text": text})
         return self
 
+    @property
+    def shards(self) -> bool:
+        """Whether weights are cut over the processes."""
+        return self.strategy == "fsdp" and self.devices > 1
+
     def steps_in_all(self, examples: int) -> int:
         """Optimizer steps of the whole training on that many examples."""
         return self.steps if self.steps is not None else self.epochs * self.steps_per_epoch(examples)
