@@ -14,7 +14,7 @@ SOURCE = Path(actlab.__file__).parent
 # From the bottom to the top, one row for each row of the table: a part may import its own row and those before it. `report` and `plot`
 # stand before `recipes`, which end by writing a report; `records` stands before everything that writes them.
 ROWS = (
-    ("_language", "errors", "_files"), ("records",), ("activations",), ("formula",), ("properties",), ("kernels",), ("layers",), ("models",),
+    ("_language", "errors", "_files"), ("records",), ("formula",), ("properties",), ("activations",), ("swapping", "choosing"), ("kernels",), ("layers",), ("models",),
     ("decoding",), ("data",), ("_own",), ("train",), ("diagnose",), ("compare",), ("plot", "report"), ("recipes",),
     ("cli", "explorer"), ("__main__",),
 )  # fmt: skip
@@ -80,7 +80,8 @@ def test_catalogue_and_records_need_only_their_library(file):
     allowed = {"activations": "torch", "records": "pydantic"}[part_of(file)]
     foreign = {name.split(".")[0] for name in imported(file)} - set(sys.stdlib_module_names) - {allowed, "actlab"}
     assert not foreign
-    assert own_parts(file) <= {"_language", "errors", part_of(file)}
+    above = {"activations": {"formula", "properties"}, "records": set()}[part_of(file)]
+    assert own_parts(file) <= {"_language", "errors", part_of(file)} | above
 
 
 @pytest.mark.parametrize("file", FILES, ids=NAMES)

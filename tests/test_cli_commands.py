@@ -50,12 +50,15 @@ def pictures(tmp_path):
     return tmp_path / "pictures"
 
 
-@pytest.mark.parametrize("name", activations.names())
+@pytest.mark.parametrize("name", activations.names(vectors=False))
 def test_every_activation_trains(cli, tmp_path, name):
     outcome = cli(
         "train", "lenet", "--data", "sample", "--limit", "20", "--batch-size", "8", "--steps", "1", "--activation", name,
         "--out", tmp_path / "run", "-q",
     )  # fmt: skip
+    if name == "exponential":  # of an exponential in five layers nothing else can come
+        assert "diverged at step 1" in outcome.complaint(1)
+        return
     assert outcome.code == 0 and outcome.out == outcome.err == "", outcome
     run = Run.read(tmp_path / "run")
     assert run.model.arguments["activation"] == name and run.steps == 1

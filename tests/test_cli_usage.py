@@ -90,6 +90,7 @@ WRONG = {
     "optimizer": ((*TRAIN, "--optimizer", "sdg"), "'sgd'"),
     "device": ((*TRAIN, "--device", "cdua"), "'cuda'"),
     "strategy": ((*TRAIN, "--strategy", "dpp"), "'ddp'"),
+    "activation of vectors": ((*TRAIN, "--activation", "softmax"), "relu"),
     "muon with weights cut": ((*TRAIN, "--strategy", "fsdp", "--optimizer", "muon"), "ddp"),
     "muon without convolutions": (("train", "mlp", "--data", "sample", "--optimizer", "muon"), "sgd"),
     "epochs": ((*TRAIN, "--epochs", "-1"), "epochs"),

@@ -6,13 +6,22 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from .activations import define as define
     from .records import Run as Run
+    from .swapping import swap as swap
     from .train import Parts as Parts
     from .train import Settings as Settings
     from .train import fit as fit
 
-_WHERE = {"fit": ".train", "Parts": ".train", "Settings": ".train", "Run": ".records"}
-__all__ = ["Parts", "Run", "Settings", "__version__", "fit"]
+_WHERE = {
+    "define": ".activations",
+    "swap": ".swapping",
+    "fit": ".train",
+    "Parts": ".train",
+    "Settings": ".train",
+    "Run": ".records",
+}
+__all__ = ["Parts", "Run", "Settings", "__version__", "define", "fit", "swap"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,7 +1,30 @@
-"""The catalogue of activation functions."""
+"""The catalogue of activation functions: every entry by its name, and `get`, `names`, `layer`.
 
+Each module here without an underscore is a family; its entries register themselves when it is imported.
+"""
+
+from importlib import import_module
+from pkgutil import iter_modules
+
+from ._catalogue import get as get
+from ._catalogue import names as names
+from ._define import define as define
+from ._layer import Pointwise as Pointwise
+from ._spec import Activation as Activation
 from ._torch_modules import NON_DECREASING as NON_DECREASING
-from ._torch_modules import Activation as Activation
-from ._torch_modules import get as get
 from ._torch_modules import layer as layer
-from ._torch_modules import names as names
+from ._vector_spec import VectorActivation as VectorActivation
+
+for _family in iter_modules(__path__):
+    if not _family.name.startswith("_"):
+        import_module(f"{__name__}.{_family.name}")
+for _name in names():
+    get(_name).tie()
+
+
+def __getattr__(name: str) -> Activation | VectorActivation:
+    """`from actlab.activations import gelu`, for every name and alias."""
+    try:
+        return get(name)
+    except KeyError as error:
+        raise AttributeError(str(error)) from None

@@ -1,39 +1,17 @@
-"""The activations that torch itself offers as modules, by name.
+"""Activation layers for networks: torch's own kernel where it has one, else the catalogue's.
 
-What the models need until every function has an entry of its own: a name, a module. The calls are those of the entries to come:
-`get(name).module(**parameters)`.
+Untuned, the catalogue's exact forms cost several passes over the memory; torch's modules cost one.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 from torch import nn
 
 from .._language import say
-from ..errors import UnknownName, UsageError
-
-
-@dataclass(frozen=True)
-class Activation:
-    """A pointwise nonlinearity under its usual name."""
-
-    name: str
-    build: Callable[..., nn.Module]
-    fixed: dict[str, Any] = field(default_factory=dict)
-
-    def module(self, **parameters: Any) -> nn.Module:
-        """The activation as a layer; raises UsageError for a parameter that it does not have."""
-        try:
-            return self.build(**self.fixed, **parameters)
-        except TypeError as error:
-            raise UsageError(
-                say(
-                    f"{self.name}: unknown parameter among {sorted(parameters)} ({error})",
-                    f"{self.name}：参数 {sorted(parameters)} 有误（{error}）",
-                )
-            ) from None
-
+from ..errors import UsageError
+from ._catalogue import get
+from ._spec import Activation
 
 _MODULES: dict[str, tuple[Callable[..., nn.Module], dict[str, Any]]] = {
     "celu": (nn.CELU, {}),
@@ -41,7 +19,7 @@ _MODULES: dict[str, tuple[Callable[..., nn.Module], dict[str, Any]]] = {
     "gelu": (nn.GELU, {}),
     "gelu_tanh": (nn.GELU, {"approximate": "tanh"}),
     "hard_shrink": (nn.Hardshrink, {}),
-    "hard_sigmoid": (nn.Hardsigmoid, {}),
+    "hardsigmoid": (nn.Hardsigmoid, {}),
     "hard_swish": (nn.Hardswish, {}),
     "hard_tanh": (nn.Hardtanh, {}),
     "identity": (nn.Identity, {}),
@@ -64,26 +42,24 @@ _MODULES: dict[str, tuple[Callable[..., nn.Module], dict[str, Any]]] = {
 }
 
 
-def names() -> list[str]:
-    """Every name that `get` knows, sorted."""
-    return sorted(_MODULES)
-
-
-def get(name: str) -> Activation:
-    """The activation of that name; raises UnknownName, with the nearest one."""
-    if name not in _MODULES:
-        raise UnknownName("activation", name, _MODULES)
-    build, fixed = _MODULES[name]
-    return Activation(name, build, fixed)
-
-
 def layer(activation: "str | nn.Module | Callable[[], nn.Module]") -> Callable[[], nn.Module]:
     """A function that builds one fresh activation layer per call.
 
     A module is copied for each place, so that learnable activations do not share their parameters by accident.
     """
     if isinstance(activation, str):
-        return get(activation).module
+        entry = get(activation)  # refuses unknown names
+        if not isinstance(entry, Activation):
+            raise UsageError(
+                say(
+                    f"{activation} is a function of whole vectors; expected a pointwise activation, such as relu",
+                    f"{activation} 是向量函数；此处需要逐元素激活函数，如 relu",
+                )
+            )
+        if activation not in _MODULES:
+            return entry.module
+        build, fixed = _MODULES[activation]
+        return lambda: build(**fixed)
     if isinstance(activation, nn.Module):
         from copy import deepcopy
 

@@ -1,0 +1,81 @@
+"""An activation as a layer. One class serves the whole catalogue."""
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from .._language import say
+from ..errors import UsageError
+
+if TYPE_CHECKING:
+    from ._spec import Activation
+
+
+class Pointwise(nn.Module):
+    """`activation` with fixed parameters as numbers and those that learn as nn.Parameter.
+
+    `learn=False` fixes the latter too. `size` makes them one for each channel (a number; `axis` says which axis of the input holds
+    the channels) or one for each element (a tuple of the last axes' sizes); without it one number is shared by all. They are never
+    weight-decayed by `fit`.
+    """
+
+    decays = False
+
+    def __init__(
+        self,
+        activation: "Activation",
+        *,
+        learn: bool = True,
+        size: int | tuple[int, ...] | None = None,
+        axis: int = 1,
+        **parameters: Any,
+    ):
+        super().__init__()
+        activation, parameters = activation.variant(parameters)
+        activation.check(parameters)
+        self.activation = activation
+        self.size = size
+        self.axis = axis
+        shape = () if size is None else (size,) if isinstance(size, int) else tuple(size)
+        values = activation.values(parameters)
+        self.names = tuple(values)
+        learnt = {one.name for one in activation.parameters if one.domain.learnable} if learn else set[str]()
+        if size is not None and not learnt:
+            raise UsageError(
+                say(
+                    f"{activation.name}: size is for parameters that learn, and it has none",
+                    f"{activation.name}：size 用于可学习的参数，而它没有",
+                )
+            )
+        for name, value in values.items():
+            setattr(self, name, nn.Parameter(torch.full(shape, float(value))) if name in learnt else value)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """f(x), of the shape and type of x; random entries draw in training mode."""
+        values = [self._placed(getattr(self, name), x) for name in self.names]
+        return self.activation.apply(x, values, training=self.training)
+
+    def _placed(self, value: Any, x: Tensor) -> Any:
+        """A parameter in the shape in which it meets x."""
+        if not isinstance(value, Tensor) or not isinstance(self.size, int):
+            return value
+        axis = self.axis % x.dim() if -x.dim() <= self.axis < x.dim() else None
+        if axis is None or x.shape[axis] != self.size:
+            raise UsageError(
+                say(
+                    f"{self.activation.name}: expected {self.size} channels on axis {self.axis}; got an input of shape {tuple(x.shape)}",
+                    f"{self.activation.name}：第 {self.axis} 轴应有 {self.size} 个通道；输入的形状为 {tuple(x.shape)}",
+                )
+            )
+        return value.reshape(self.size, *[1] * (x.dim() - axis - 1))
+
+    def extra_repr(self) -> str:
+        parts = [self.activation.name]
+        for name in self.names:
+            value = getattr(self, name)
+            if isinstance(value, Tensor):
+                parts.append(f"{name}={value.item():g}" if value.dim() == 0 else f"{name}: {tuple(value.shape)}")
+            else:
+                parts.append(f"{name}={value:g}")
+        return ", ".join(parts)

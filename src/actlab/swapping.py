@@ -1,0 +1,221 @@
+"""Exchanging the activations of a network that exists: `swap(model, "gelu")`."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import fx, nn
+from torch.nn import functional as F
+
+from . import activations
+from ._language import say
+from .activations import Activation, Pointwise, VectorActivation
+from .errors import UsageError, first_line
+from .properties import measure, second_moment
+
+# What the modules of torch are in the catalogue, with the attributes that are their parameters.
+_MODULES: dict[type[nn.Module], tuple[str, dict[str, str]]] = {
+    nn.CELU: ("celu", {"a": "alpha"}), nn.ELU: ("elu", {"a": "alpha"}), nn.GELU: ("gelu", {}), nn.Hardshrink: ("hard_shrink", {"lambd": "lambd"}),
+    nn.Hardsigmoid: ("hardsigmoid", {}), nn.Hardswish: ("hard_swish", {}), nn.Hardtanh: ("hard_tanh", {"lo": "min_val", "hi": "max_val"}),
+    nn.LeakyReLU: ("leaky_relu", {"a": "negative_slope"}), nn.LogSigmoid: ("log_sigmoid", {}), nn.Mish: ("mish", {}), nn.PReLU: ("prelu", {}),
+    nn.ReLU: ("relu", {}), nn.ReLU6: ("relu6", {}), nn.RReLU: ("rrelu", {"l": "lower", "u": "upper"}), nn.SELU: ("selu", {}),
+    nn.Sigmoid: ("sigmoid", {}), nn.SiLU: ("silu", {}), nn.Softplus: ("softplus", {"b": "beta"}), nn.Softshrink: ("soft_shrink", {"lambd": "lambd"}),
+    nn.Softsign: ("softsign", {}), nn.Tanh: ("tanh", {}), nn.Tanhshrink: ("tanh_shrink", {}),
+    nn.Threshold: ("threshold", {"theta": "threshold", "value": "value"}),
+}  # fmt: skip
+# Classes of other packages, known by their names so that the packages need not be there.
+_FOREIGN = {
+    "GELUActivation": "gelu", "NewGELUActivation": "gelu_tanh", "FastGELUActivation": "gelu_tanh", "QuickGELUActivation": "quick_gelu",
+    "PytorchGELUTanh": "gelu_tanh", "GELUTanh": "gelu_tanh", "AccurateGELUActivation": "gelu_tanh", "SiLUActivation": "silu",
+    "MishActivation": "mish", "ReLUSquaredActivation": "relu_squared", "LaplaceActivation": "laplace", "QuickGELU": "quick_gelu",
+    "Swish": "silu", "HardSwish": "hard_swish", "HardSigmoid": "hardsigmoid", "HardMish": "hard_mish",
+}  # fmt: skip
+_FUNCTIONS: dict[Any, str] = {
+    F.relu: "relu", torch.relu: "relu", F.relu6: "relu6", F.gelu: "gelu", F.silu: "silu", F.mish: "mish", F.elu: "elu", F.selu: "selu",
+    F.celu: "celu", F.leaky_relu: "leaky_relu", F.hardswish: "hard_swish", F.hardtanh: "hard_tanh", F.softplus: "softplus",
+    F.softsign: "softsign", F.tanhshrink: "tanh_shrink", F.logsigmoid: "log_sigmoid", F.hardsigmoid: "hardsigmoid",
+    F.sigmoid: "sigmoid", torch.sigmoid: "sigmoid", F.tanh: "tanh", torch.tanh: "tanh",
+}  # fmt: skip
+_METHODS = {"relu": "relu", "relu_": "relu", "sigmoid": "sigmoid", "tanh": "tanh"}
+_GATES = {"sigmoid", "hardsigmoid", "hard_sigmoid", "log_sigmoid", "identity"}
+_WEIGHTED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+
+
+@dataclass(frozen=True)
+class Swapped:
+    """The network with its new activations; what was exchanged, as (place, old, new); what was left and why, as (place, reason)."""
+
+    model: nn.Module
+    exchanged: tuple[tuple[str, str, str], ...]
+    left: tuple[tuple[str, str], ...]
+
+
+def swap(model: nn.Module, new: str | dict[str, str], *, gain: str = "keep") -> Swapped:
+    """Exchange activations of `model`: {"relu": "gelu"} those named, "gelu" all but gates (sigmoids) and softmax.
+
+    Modules are replaced in place. Calls of functions, such as F.relu(x), are replaced where torch.fx can trace the model, which then
+    comes back as a GraphModule over the same weights. `gain`: "keep" leaves the weights as they are; "match" scales those of the next
+    linear or convolutional layer so that the size of activations stays what it was, for normal input to them.
+
+    Raises UnknownName for a name that is not in the catalogue, and UsageError where nothing could be exchanged.
+    """
+    if gain not in ("keep", "match"):
+        raise UsageError(
+            say(f"gain must be 'keep' or 'match'; got {gain!r}", f"gain 应为 'keep' 或 'match'；得到 {gain!r}")
+        )
+    wanted = _wanted(new)
+    exchanged = list(_modules(model, wanted, gain))
+    left: list[tuple[str, str]] = []
+    traced = _traced(model, left)
+    if traced is not None and any(_function_of(node) for node in traced.graph.nodes):
+        found = list(_calls(traced, wanted))
+        exchanged += found
+        model = traced if found else model
+    left += [(name, _reason(old)) for name, old in _kept(model, wanted)]
+    if not exchanged:
+        raise UsageError(
+            say(
+                f"found no activation to exchange for {new!r}"
+                + (f" ({'; '.join(f'{n}: {r}' for n, r in left)})" if left else ""),
+                f"没有可换成 {new!r} 的激活函数" + (f"（{'；'.join(f'{n}：{r}' for n, r in left)}）" if left else ""),
+            )
+        )
+    return Swapped(model, tuple(exchanged), tuple(left))
+
+
+def known_as(module: nn.Module) -> tuple[str, dict[str, float]] | None:
+    """Name and parameters of the catalogue's entry that this module computes; None if it is no activation known here."""
+    if isinstance(module, Pointwise):
+        values = {name: value for name in module.names if isinstance(value := getattr(module, name), float)}
+        return module.activation.name, {
+            name: value for name, value in values.items() if name not in module.activation.preset
+        }
+    if type(module) in _MODULES:
+        name, attributes = _MODULES[type(module)]
+        if isinstance(module, nn.GELU) and module.approximate == "tanh":
+            name = "gelu_tanh"
+        return name, {ours: float(getattr(module, theirs)) for ours, theirs in attributes.items()}
+    if (foreign := type(module).__name__) in _FOREIGN and not list(module.children()):
+        return _FOREIGN[foreign], {}
+    return None
+
+
+def _wanted(new: str | dict[str, str]) -> Callable[[str], str | None]:
+    """The new name for an old one."""
+    if isinstance(new, str):
+        _pointwise(new)
+        return lambda old: None if old in _GATES or old == new else new
+    table = {activations.get(old).name: replacement for old, replacement in new.items()}
+    for replacement in table.values():
+        _pointwise(replacement)
+    return lambda old: table.get(
+        old, table.get(activations.get(old).name) if activations.get(old).name not in new else None
+    )
+
+
+def _pointwise(name: str) -> Activation:
+    entry = activations.get(name)
+    if isinstance(entry, VectorActivation):
+        raise UsageError(
+            say(
+                f"{name} is a function of whole vectors; expected a pointwise activation",
+                f"{name} 是向量函数；应为逐元素激活函数",
+            )
+        )
+    return entry
+
+
+def _modules(model: nn.Module, wanted: Callable[[str], str | None], gain: str) -> Iterator[tuple[str, str, str]]:
+    """Exchange modules in place; one that stands in several places is exchanged in all of them."""
+    order = [module for module in model.modules() if isinstance(module, _WEIGHTED) or known_as(module)]
+    made: dict[nn.Module, nn.Module] = {}
+    for name, module in list(model.named_modules(remove_duplicate=False)):
+        found = known_as(module)
+        replacement = wanted(found[0]) if found else None
+        if found is None or replacement is None or not name:
+            continue
+        if module not in made:
+            made[module] = activations.layer(replacement)().train(module.training)
+            if gain == "match":
+                _match(order[order.index(module) + 1 :], found, replacement)
+        parent, _, child = name.rpartition(".")
+        setattr(model.get_submodule(parent), child, made[module])
+        yield name, found[0], replacement
+
+
+def _match(after: list[nn.Module], old: tuple[str, dict[str, float]], new: str) -> None:
+    """Scale the next weights by what the new function changes about its output.
+
+    A network whose weights suit the old one has inputs to it of the deviation of its gain (He et al. 2015, section 2.2).
+    """
+    following = next((module for module in after if isinstance(module, _WEIGHTED)), None)
+    if following is not None:
+        before, now = activations.get(old[0]), activations.get(new)
+        deviation = measure(before, **old[1]).gain
+        ratio = second_moment(before, deviation, **old[1]) / second_moment(now, deviation)
+        with torch.no_grad():
+            following.weight.mul_(ratio**0.5)
+
+
+class _Tracer(fx.Tracer):
+    """Looks inside everything but torch's own layers and activations."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return known_as(m) is not None or super().is_leaf_module(m, module_qualified_name)
+
+
+def _traced(model: nn.Module, left: list[tuple[str, str]]) -> fx.GraphModule | None:
+    try:
+        return fx.GraphModule(model, _Tracer().trace(model))
+    except Exception as error:  # whatever torch.fx makes of a model's code
+        text = say(
+            f"calls of functions, if any, could not be reached: {first_line(error)}",
+            f"无法追踪函数调用（若有）：{first_line(error)}",
+        )
+        left.append((type(model).__name__, text))
+        return None
+
+
+def _function_of(node: fx.Node) -> str | None:
+    if node.op == "call_function":
+        if node.target is F.gelu and node.kwargs.get("approximate", "none") == "tanh":
+            return "gelu_tanh"
+        return _FUNCTIONS.get(node.target)
+    return _METHODS.get(str(node.target)) if node.op == "call_method" else None
+
+
+def _calls(traced: fx.GraphModule, wanted: Callable[[str], str | None]) -> Iterator[tuple[str, str, str]]:
+    """Exchange calls of functions by modules named swapped_0, swapped_1, ..."""
+    found = []
+    for node in list(traced.graph.nodes):
+        old = _function_of(node)
+        replacement = wanted(old) if old else None
+        if old is None or replacement is None:
+            continue
+        name = f"swapped_{len(found)}"
+        traced.add_submodule(name, activations.layer(replacement)())
+        with traced.graph.inserting_after(node):
+            fresh = traced.graph.call_module(name, (node.args[0] if node.args else node.kwargs["input"],))
+        node.replace_all_uses_with(fresh)
+        traced.graph.erase_node(node)
+        found.append((node.name, old, replacement))
+    traced.recompile()
+    yield from found
+
+
+def _kept(model: nn.Module, wanted: Callable[[str], str | None]) -> Iterator[tuple[str, str]]:
+    for name, module in model.named_modules():
+        found = known_as(module)
+        if found and found[0] in _GATES and wanted(found[0]) is None:
+            yield name, found[0]
+        if isinstance(
+            module, nn.MultiheadAttention | nn.RNNBase | nn.TransformerEncoderLayer | nn.TransformerDecoderLayer
+        ):
+            yield name, type(module).__name__
+
+
+def _reason(old: str) -> str:
+    if old in _GATES:
+        return say(f"{old} is a gate or an output; name it to exchange it", f"{old} 是门或输出；如需替换请指明")
+    return say(f"the activations inside {old} are fixed in its code", f"{old} 内部的激活函数写死在其代码中")

@@ -1,0 +1,116 @@
+"""`swap`: exchanging the activations of networks that exist."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from actlab import swap
+from actlab.activations import get
+from actlab.errors import UnknownName, UsageError
+
+
+def plain():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 8), nn.Tanh(), nn.Linear(8, 3), nn.Sigmoid())
+
+
+class Functional(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Linear(4, 8), nn.Linear(8, 3)
+
+    def forward(self, x):
+        return torch.sigmoid(self.second(F.relu(self.first(x)).relu()))
+
+
+class Branching(Functional):
+    def forward(self, x):
+        return super().forward(x) if x.sum() > 0 else x
+
+
+X = torch.linspace(-2, 2, 12).reshape(3, 4)
+
+
+def test_all_hidden_activations_and_no_gate():
+    model = plain()
+    done = swap(model, "gelu")
+    assert done.model is model
+    assert done.exchanged == (("1", "relu", "gelu"), ("3", "tanh", "gelu"))
+    assert [type(module) for module in model][1::2] == [nn.GELU, nn.GELU, nn.Sigmoid]
+    assert done.left == (("5", "sigmoid is a gate or an output; name it to exchange it"),)
+
+
+def test_only_those_named_by_any_of_their_names():
+    model = plain()
+    assert swap(model, {"relu": "snake", "logistic": "hard_sigmoid"}).exchanged == (
+        ("1", "relu", "snake"),
+        ("5", "sigmoid", "hard_sigmoid"),
+    )
+    torch.testing.assert_close(model[1](X), get("snake")(X))
+    assert isinstance(model[3], nn.Tanh)
+
+
+def test_the_same_module_in_two_places_stays_one():
+    shared = nn.ReLU()
+    model = nn.Sequential(nn.Linear(4, 4), shared, nn.Linear(4, 4), shared)
+    assert len(swap(model, "prelu").exchanged) == 2
+    assert model[1] is model[3]
+
+
+def test_calls_of_functions_and_methods():
+    model = Functional()
+    expected = torch.sigmoid(model.second(F.gelu(F.gelu(model.first(X)))))
+    done = swap(model, "gelu")
+    assert [(old, new) for _, old, new in done.exchanged] == [("relu", "gelu"), ("relu", "gelu")]
+    torch.testing.assert_close(done.model(X), expected)
+    assert done.model.first.weight is model.first.weight
+
+
+def test_what_cannot_be_traced_is_said():
+    with pytest.raises(UsageError, match="Branching: calls of functions, if any, could not be reached"):
+        swap(Branching(), "gelu")
+    inside = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+    model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), inside)
+    left = dict(swap(model, "gelu").left)
+    assert "fixed in its code" in left["2"]
+
+
+def test_matching_the_gain_keeps_the_size_of_activations():
+    torch.manual_seed(0)
+    x = torch.randn(4096, 64)
+    sizes = {}
+    for gain in ("keep", "match"):
+        torch.manual_seed(1)
+        model = nn.Sequential(
+            *[part for _ in range(12) for part in (nn.Linear(64, 64, bias=False), nn.ReLU())],
+            nn.Linear(64, 64, bias=False),
+        )
+        for layer in model[::2]:
+            nn.init.kaiming_normal_(layer.weight)
+        before = model(x).std()
+        sizes[gain] = (swap(model, "gelu", gain=gain).model(x).std() / before).item()
+    assert sizes["keep"] < 0.6 and 0.8 < sizes["match"] < 1.25
+
+
+def test_evaluation_mode_and_learnt_parameters_survive():
+    model = plain().eval()
+    swap(model, "rrelu")
+    assert not model[1].training
+    assert torch.equal(model(X), model(X))
+
+
+@pytest.mark.parametrize(
+    "new, kind, words",
+    [
+        ("siul", UnknownName, "no activation 'siul'; did you mean 'silu'?"),
+        ({"relu": "siul"}, UnknownName, "'silu'"),
+        ({"rleu": "silu"}, UnknownName, "'relu'"),
+        ("softmax", UsageError, "softmax is a function of whole vectors"),
+        ({"elu": "gelu"}, UsageError, "found no activation to exchange"),
+    ],
+)
+def test_refusals(new, kind, words):
+    with pytest.raises(kind) as raised:
+        swap(plain(), new)
+    assert words in str(raised.value)
