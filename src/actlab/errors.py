@@ -24,7 +24,9 @@ _KINDS = {
     "activation": "激活函数",
     "initialisation": "初始化方法",
     "language": "语言",
+    "layer": "层",
     "model": "模型",
+    "network": "网络",
     "optimizer": "优化器",
     "part": "数据部分",
     "pooling": "池化方法",
@@ -32,6 +34,7 @@ _KINDS = {
     "recipe": "配方",
     "schedule": "学习率计划",
     "setting": "设置",
+    "task": "任务",
 }
 
 

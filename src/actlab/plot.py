@@ -1,10 +1,11 @@
-"""Drawings of a run: its curves as SVG for a page, its filters, and everything as one PNG for a README.
+"""Drawings: of a run its curves as SVG for a page, its filters, and everything as one PNG for a README; of an activation its curves.
 
 All is drawn on `Figure` objects of their own; nothing here touches pyplot or leaves a setting behind.
 """
 
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import matplotlib
 import numpy as np
@@ -13,19 +14,25 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ._files import write_whole
-from ._language import Language
+from ._language import Language, say
 from ._plot_curves import Line, chart, draw_gradient, draw_learning_rate, draw_metric, lines, logarithmic_loss
 from ._plot_events import Steps, read_steps
 from ._plot_filters import FirstLayer, first_layer, grid, png
+from ._plot_function import draw_function
 from ._plot_svg import PALETTE
 from ._report_scores import Confusion, shades
 from ._report_text import Both, class_name, result_sentence, text
+from .errors import UsageError
 from .records import Run
+
+if TYPE_CHECKING:
+    from .activations import Activation
 
 __all__ = [
     "FirstLayer",
     "Line",
     "Steps",
+    "activation_picture",
     "chart",
     "draw_gradient",
     "draw_learning_rate",
@@ -87,6 +94,42 @@ def run_picture(run_directory: Path, path: Path, lang: Language = "en") -> Path:
         _heading(figure, run, write)
         _fill(figure, run_directory, run, write)
         write_whole(path, lambda temporary: figure.savefig(temporary, format="png", metadata={"Software": None}))
+    return path
+
+
+def activation_picture(
+    entry: "Activation", path: Path, lang: Language = "en", *, span: float = 5.0, **values: float
+) -> Path:
+    """Write f, f' and f'' of an activation from -span to span, as PNG of 1200 x 800 pixels or as SVG, by the file's ending."""
+    path = Path(path)
+    kind = path.suffix.lower().lstrip(".")
+    if kind not in ("png", "svg"):
+        raise UsageError(
+            say(f"expected a file ending in .png or .svg; got '{path}'", f"文件应以 .png 或 .svg 结尾；得到“{path}”")
+        )
+    write = _Writer(lang)
+    settings: Any = {
+        "font.family": write.families,
+        "axes.unicode_minus": False,
+        "svg.fonttype": "path",
+        "svg.hashsalt": entry.name,
+    }
+    with matplotlib.rc_context(settings):
+        figure = Figure(figsize=(9, 6), dpi=1200 / 9, facecolor="white", layout="constrained")
+        axes = figure.subplots()
+        draw_function(axes, entry, write.lang, values, span)
+        axes.axhline(0, color=PALETTE["muted"], linewidth=0.8, zorder=0)
+        axes.axvline(0, color=PALETTE["muted"], linewidth=0.8, zorder=0)
+        axes.grid(color="#e6e6e6", linewidth=0.6)
+        axes.set_axisbelow(True)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.set_xlabel("x", color=PALETTE["muted"])
+        listed = ", ".join(f"{name} = {value:.4g}" for name, value in entry.values(values).items())
+        _title(axes, entry.name + (f"  ({listed})" if listed else ""))
+        handles, labels = axes.get_legend_handles_labels()
+        axes.legend(handles[::-1], labels[::-1], frameon=False, fontsize=11, labelcolor=PALETTE["ink"])
+        metadata = {"Software": None} if kind == "png" else {"Date": None}
+        write_whole(path, lambda temporary: figure.savefig(temporary, format=kind, metadata=metadata))
     return path
 
 
