@@ -41,7 +41,7 @@ def draw_function(axes: Axes, entry: "Activation", lang: Language, values: dict[
 def _evaluated(entry: "Activation", x: np.ndarray, order: int, values: dict[str, float]) -> np.ndarray:
     tensor = torch.from_numpy(np.ascontiguousarray(x))
     with torch.no_grad():
-        return (entry.derivative(tensor, order, **values) if order else entry(tensor, training=False, **values)).numpy()
+        return entry.evaluate(tensor, order, **values).numpy()
 
 
 def _ends(axes: Axes, entry: "Activation", order: int, breaks: list[float], values: dict[str, float]) -> None:

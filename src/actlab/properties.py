@@ -17,9 +17,7 @@ _NEARLY = 1e-9
 class Measurable(Protocol):
     """A pointwise function with derivatives, such as an entry of the catalogue."""
 
-    def __call__(self, x: Tensor, **parameters: Any) -> Tensor: ...
-
-    def derivative(self, x: Tensor, order: int = 1, **parameters: Any) -> Tensor: ...
+    def evaluate(self, x: Tensor, order: int = 0, **parameters: float) -> Tensor: ...
 
 
 @dataclass(frozen=True)
@@ -121,9 +119,6 @@ def _measure(activation: Measurable, parameters: tuple[tuple[str, float], ...]) 
     nodes, weights = _quadrature(breaks)
     values, slopes = function(nodes), function(nodes, 1)
     rises, falls = _trend(y)
-    convex = _trend(slope)[0] and not any(
-        function(np.array([k - 1e-7, k + 1e-7]))[0] > function(np.array([k + 1e-7]))[0] for k in jumps
-    )
     zero = np.zeros(1)
     return Properties(
         lower=lower,
@@ -134,7 +129,7 @@ def _measure(activation: Measurable, parameters: tuple[tuple[str, float], ...]) 
         bends=bends,
         increasing=rises,
         decreasing=falls,
-        convex=bool(convex),
+        convex=_trend(slope)[0] and not jumps,
         odd=bool(np.allclose(y, -y[::-1], rtol=1e-12, atol=1e-12)),
         even=bool(np.allclose(y, y[::-1], rtol=1e-12, atol=1e-12)),
         at_zero=float(function(zero)[0]),
@@ -157,15 +152,13 @@ class _Function:
     def __call__(self, x: Array, order: int = 0) -> Array:
         tensor = torch.from_numpy(np.ascontiguousarray(x))
         with torch.no_grad():
-            if order == 0:
-                return self.activation(tensor, **self.parameters).numpy()
-            return self.activation.derivative(tensor, order, **self.parameters).numpy()
+            return self.activation.evaluate(tensor, order, **self.parameters).numpy()
 
 
 @lru_cache(maxsize=1)
 def _grid() -> Array:
     """Symmetric about zero; no point of it is a round number, so that kinks lie between points."""
-    near = np.linspace(0, _SPAN, 6001)[1:] * 1.00013
+    near = np.linspace(0, _SPAN, 2001)[1:] * 1.00013
     return np.concatenate([-near[::-1], near])
 
 
@@ -231,8 +224,8 @@ def _lowest(x: Array, y: Array) -> int:
 
 def _crossing(f: Any, low: float, high: float) -> float | None:
     """Where f changes its sign between, to the last digits; None if it does not."""
-    for _ in range(9):
-        x: Array = np.linspace(low, high, 65)
+    for _ in range(4):
+        x: Array = np.linspace(low, high, 2049)
         negative = f(x) < 0
         changes = np.flatnonzero(negative != negative[0])
         if not len(changes):
@@ -255,11 +248,11 @@ def _lipschitz(
     at = int(size.argmax())
     if 0 < at < len(x) - 1:
         low, high = x[at - 1], x[at + 1]
-        for _ in range(6):
-            fine = np.linspace(low, high, 33)
+        for _ in range(3):
+            fine = np.linspace(low, high, 513)
             sizes = np.abs(function(fine, 1))
             best = int(sizes.argmax())
-            low, high = fine[max(best - 1, 0)], fine[min(best + 1, 32)]
+            low, high = fine[max(best - 1, 0)], fine[min(best + 1, 512)]
             top = max(top, float(sizes[best]))
     return max(top, float(far.max()), float(np.abs(function(special, 1)).max()))
 

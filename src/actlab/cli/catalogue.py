@@ -213,7 +213,7 @@ def _charts(entry: "Activation", values: dict[str, float]) -> None:
     x = torch.linspace(-5, 5, 401, dtype=torch.float64)
     blocks = []
     for order, title in ((0, "f"), (1, "f'")):
-        y = entry.derivative(x, order, **values) if order else entry(x, training=False, **values)
+        y = entry.evaluate(x, order, **values)
         low, high = float(y.nan_to_num().clamp(-6, 6).min()), float(y.nan_to_num().clamp(-6, 6).max())
         low, high = min(low, 0.0), max(high, 0.0)
         if high - low < 1e-9:

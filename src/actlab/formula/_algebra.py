@@ -69,7 +69,7 @@ def mul(*given: Node) -> Node:
             coefficient *= one.number
         elif one.function == "exp":
             exponents.append(one.arguments[0])
-            bases.setdefault(E, Fraction(0))  # keeps the place
+            bases.setdefault(E, Fraction(0))
         else:
             base, exponent = _base(one)
             bases[base] = bases.get(base, Fraction(0)) + exponent
@@ -104,11 +104,8 @@ def _rank(factor: Node) -> tuple[int, str, int]:
         return 0, "", factor.mark
     if base.function == "name":
         return (2 if base.name == "x" else 1), base.name, factor.mark
-    return (
-        (4 if base.function == "bounded" else 3),
-        base.function,
-        factor.mark,
-    )  # 0 * large * large is 0, large * large * 0 is NaN
+    last = base.function == "bounded"  # 0 * large * large is 0, large * large * 0 is NaN
+    return (4 if last else 3), base.function, factor.mark
 
 
 def _base(factor: Node) -> tuple[Node, Fraction]:
@@ -148,11 +145,11 @@ def power(base: Node, exponent: Node) -> Node:
     """The power, evaluated where it is rational and short."""
     if base is E and exponent is not ONE:
         return call("exp", exponent)
+    if base is ONE or exponent is ZERO:
+        return ONE
     if exponent.function != "number":
         return Node("^", base, exponent)
     n = exponent.number
-    if n == 0 or base is ONE:
-        return ONE
     if n == 1:
         return base
     return _simpler(base, n) or Node("^", base, exponent)
@@ -166,7 +163,7 @@ def _simpler(base: Node, n: Fraction) -> Node | None:
         return call("exp", mul(number(n), base.arguments[0]))
     if base.function == "*" and whole:
         return mul(*(power(factor, number(n)) for factor in base.arguments))
-    if base.function == "^" and whole and base.arguments[1].function == "number":
+    if base.function == "^" and whole and _base(base)[1].denominator == 1 and _base(base)[0] is not base:
         return power(base.arguments[0], number(base.arguments[1].number * n))
     if base.function == "sqrt" and n % 2 == 0 and not depends(base):
         return power(base.arguments[0], number(n / 2))
@@ -221,6 +218,8 @@ def _compare(function: str) -> Callable[[Node, Node], Node]:
 
 def _bare(u: Node, edge: Fraction) -> tuple[Node, Node, bool] | None:
     """u, what it is compared with, and whether the direction stays, after a number is taken off both sides."""
+    if u.function == "number":
+        return None
     shift = collect([u]).get(ONE, Fraction(0)) if u.function == "+" else Fraction(0)
     factor, rest = split(add(u, number(-shift)))
     return None if (shift, factor) == (0, 1) else (rest, number((edge - shift) / factor), factor > 0)
@@ -262,6 +261,7 @@ _BUILD: dict[str, Callable[..., Node]] = {
     "<=": _compare("<="),
     "where": _where,
     "Phi": _phi,
+    "logaddexp": lambda u, v: Node("logaddexp", *constants_last((u, v))),
     "sinc": lambda u, order=ZERO: Node("sinc", u, order),
     "bounded": _bounded,
     "exp": lambda u: ONE if u is ZERO else Node("exp", u),

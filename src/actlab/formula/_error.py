@@ -15,7 +15,10 @@ def shown(text: str) -> str:
     """A piece of a formula as a message may hold it: short, and with nothing that a terminal could take amiss."""
     cut = text if len(text) <= 24 else text[:24] + "..."
     plain = "".join(c if c.isprintable() else f"<U+{ord(c):04X}>" for c in cut)
-    return say(f"'{plain}'", f"“{plain}”")
+    code = (
+        f" (U+{ord(text):04X})" if len(text) == 1 and not text.isascii() and plain == text else ""
+    )  # a Cyrillic х is no x
+    return say(f"'{plain}'{code}", f"“{plain}”{code}")
 
 
 def expected(

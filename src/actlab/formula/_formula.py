@@ -10,7 +10,7 @@ from .._language import say
 from ._algebra import normal
 from ._constants import check
 from ._derive import MOST_ORDER, derive
-from ._error import FormulaError, not_a_parameter, shown
+from ._error import FormulaError, not_a_parameter, shown, too_large
 from ._functions import RESERVED
 from ._parse import read
 from ._recognise import recognise
@@ -75,11 +75,11 @@ class Formula:
         The parameters are tensors that broadcast, or numbers. The result has the dtype of x; half precision is computed in float32.
         NaN in x gives NaN.
         """
-        return self._torch(self._stable(order))
+        return self._torch(self._stable(order), order)
 
     def torch_by(self, parameter: str) -> "Callable[..., Tensor]":
         """The derivative by a parameter, for each element: not yet summed over what the parameter was broadcast to."""
-        return self._torch(recognise(derive(self._recognised, self._known(parameter), stable=True)))
+        return self._torch(recognise(derive(self._recognised, self._known(parameter), stable=True)), 1)
 
     def torch_code(self, order: int = 0) -> str:
         """The mathematics of `torch` as an expression to read, without its guards for gradients of branches not taken."""
@@ -116,11 +116,14 @@ class Formula:
     def _stable(self, order: int) -> Node:
         return recognise(derive(self._recognised, "x", self._checked(order), stable=True))
 
-    def _torch(self, tree: Node) -> "Callable[..., Tensor]":
+    def _torch(self, tree: Node, order: int) -> "Callable[..., Tensor]":
         from ._program import program
         from ._torch import function
 
-        return function(program(tree, self.parameters), self.parameters)
+        try:
+            return function(program(tree, self.parameters), self.parameters)
+        except RecursionError:
+            raise too_large(order) from None
 
     def _checked(self, order: int) -> int:
         if isinstance(order, int) and 0 <= order <= MOST_ORDER:

@@ -49,6 +49,6 @@ def arrow(root: Node, parameters: tuple[str, ...]) -> str:
     """The function, for use after `JAVASCRIPT_PRELUDE`; its arguments are x and the parameters in their order."""
     names = {name: f"{name}$" for name in parameters if name in _TAKEN}
     text = write(root, Dialect(_CALLS, _CALLS, {**names, "pi": "Math.PI", "e": "Math.E"}, _power))
-    chooses = any(node.function in ("where", "sign") for node in children_first(root)) or "x" not in root.names
+    chooses = any(node.function == "where" for node in children_first(root)) or "x" not in root.names
     arguments = ", ".join(["x", *(names.get(name, name) for name in parameters)])
     return f"({arguments}) => {f'Number.isNaN(x) ? NaN : {text}' if chooses else text}"

@@ -7,6 +7,8 @@
 So -x^2 is -(x^2), 2^3^2 is 2^(3^2) and 2^-x needs no parentheses.
 """
 
+from typing import NoReturn
+
 from .._language import say
 from ._error import FormulaError, expected, unknown
 from ._functions import ALIASES, CONSTANTS, FUNCTIONS, Function
@@ -47,7 +49,7 @@ class _Reader:
     def need(self, sign: str) -> Token:
         return self.take(sign) or self.fail(f"'{sign}'", f"“{sign}”")
 
-    def fail(self, what_en: str, what_zh: str) -> Token:
+    def fail(self, what_en: str, what_zh: str) -> NoReturn:
         token = self.next
         raise expected(what_en, what_zh, token.position, None if token.kind == "end" else token.text)
 
@@ -129,11 +131,7 @@ class _Reader:
         if token.kind == "name":
             self.place += 1
             return self.call(token) if self.next.text == "(" else self.variable(token)
-        raise self.expected_atom(token)
-
-    def expected_atom(self, token: Token) -> FormulaError:
-        came = None if token.kind == "end" else token.text
-        return expected("a number, a name, '-' or '('", "数、名称、“-”或“(”", token.position, came)
+        self.fail("a number, a name, '-' or '('", "数、名称、“-”或“(”")
 
     def variable(self, token: Token) -> Node:
         known = ("x", *self.parameters, *CONSTANTS)
@@ -170,9 +168,7 @@ class _Reader:
 
     def condition(self) -> Node:
         start, left = self.next, self.sum()
-        sign = self.take(*_COMPARISONS)
-        if sign is None:
-            sign = self.fail("'<', '<=', '>' or '>='", "“<”“<=”“>”或“>=”")
+        sign = self.take(*_COMPARISONS) or self.fail("'<', '<=', '>' or '>='", "“<”“<=”“>”或“>=”")
         right = self.sum()
         low, high = (left, right) if "<" in sign.text else (right, left)
         return self.node(Node("<=" if "=" in sign.text else "<", low, high), start)

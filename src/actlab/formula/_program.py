@@ -49,7 +49,7 @@ def program(root: Node, parameters: tuple[str, ...]) -> Program:
     """The steps for x in slot 0 and the parameters in the slots after it."""
     writer = _Writer(parameters)
     result = writer.emit(root, _Scene())
-    chooses = any(node.function in ("where", "sign") for node in children_first(root)) or "x" not in root.names
+    chooses = any(node.function == "where" for node in children_first(root)) or "x" not in root.names
     return Program(tuple(writer.steps), result, chooses)
 
 
@@ -85,9 +85,8 @@ class _Writer:
             return self.emit(node.arguments[0], scene._replace(margin=_LEVEL))
         if node.function in ("sinc", "hypot", "rise", "slant"):
             u, c = node.arguments
-            return self.step(
-                node.function, self.emit(u, scene), known=(int(c.number) if node.function == "sinc" else constant(c),)
-            )
+            known = int(c.number) if node.function == "sinc" else constant(c)
+            return self.step(node.function, self.emit(u, scene), known=(known,))
         inner = scene._replace(margin=_LEVEL) if node.function in LEVELLING else scene
         operands = [self.guarded(node.function, argument, inner) for argument in node.arguments]
         if scene.margin is not None and node.function in _GROWING:
@@ -121,15 +120,9 @@ class _Writer:
             return self.step("^", self.guarded("^", base.arguments[0], scene), self.emit(base.arguments[1], scene))
         if base.function == "bounded":
             base, scene = base.arguments[0], scene._replace(margin=_LEVEL)
-        u = (
-            self.guarded("/", base, scene)
-            if below
-            else self.emit(base, scene)
-            if n == 1.0
-            else self.guarded("^", base, scene)
-        )
         if n == 1.0:
-            return u
+            return self.guarded("/", base, scene) if below else self.emit(base, scene)
+        u = self.guarded("/" if below else "^", base, scene)
         if scene.margin is None or n < 1.0:
             return self.step("^", u, n)
         return self.step("bounded ^", u, known=(n, scene.margin, math.inf if below else 0.0))
@@ -158,11 +151,9 @@ class _Writer:
     def guarded(self, function: str, argument: Node, scene: _Scene) -> Operand:
         """The argument, with a harmless number wherever a branch is not taken, unless it is known to be harmless there anyway."""
         operand = self.emit(argument, scene)
-        if (
-            function not in _HARMLESS
-            or not isinstance(operand, int)
-            or all(_sound(function, argument, x) for x in scene.spots)
-        ):
+        if function not in _HARMLESS or not isinstance(operand, int):
+            return operand
+        if all(_sound(function, argument, x) for x in scene.spots):
             return operand
         for slot, taken in scene.path:
             operand = self.choose(slot, taken, operand, _HARMLESS[function])

@@ -46,7 +46,7 @@ def _sum(node: Node) -> Node:
 def _partner(rest: Node, collected: dict[Node, Fraction]) -> tuple[Node, Node] | None:
     """Another term with which this one is an idiom, and what the two are together."""
     for factor in factors(rest):
-        for g in {factor: None, factor.arguments[0] if _squares(factor) else factor: None}:
+        for g in (factor, factor.arguments[0]) if _squares(factor) else (factor,):
             if g.function not in _HALVES or (g.function == "^" and g.arguments[0].function != "tanh"):
                 continue
             common = mul(rest, power(g, MINUS))

@@ -9,7 +9,7 @@ from .._language import say
 from ._algebra import factors, split
 from ._constants import worth
 from ._error import FormulaError
-from ._tree import ONE, Node, children_first, depends, number
+from ._tree import ONE, Node, children_first, depends
 
 _LONGEST = 20_000
 SUM, PRODUCT, POWER, ATOM = range(4)  # how tightly a piece of text holds together
@@ -104,7 +104,9 @@ def _piece(node: Node, known: dict[Node, Piece], dialect: Dialect) -> Piece:
         return dialect.names.get(node.name, node.name), ATOM
     if node.function == "+":
         return _sum(node, known), SUM
-    if node.function in ("*", "number") or (node.function == "^" and quotient(node)[3]):
+    if node.function == "number":
+        return _number(node.number)
+    if node.function == "*" or (node.function == "^" and quotient(node)[3]):
         return _product(node, known, dialect)
     if node.function == "^":
         base, exponent = node.arguments
@@ -121,6 +123,13 @@ def _piece(node: Node, known: dict[Node, Piece], dialect: Dialect) -> Piece:
     special = f"{node.function}_constant"
     write_call = calls[special if special in calls and not depends(node.arguments[-1]) else node.function]
     return write_call(*(known[argument][0] for argument in node.arguments)), ATOM
+
+
+def _number(value: Fraction) -> Piece:
+    """A number that stands alone: as a decimal if it is one."""
+    exact = value.denominator == 1 or Fraction(scientific(value)) == value
+    text = _digits(abs(value)) if exact else f"{abs(value.numerator)} / {value.denominator}"
+    return ("-" if value < 0 else "") + text, ATOM if exact and value >= 0 else PRODUCT
 
 
 def _comparison(node: Node, known: dict[Node, Piece]) -> str:
@@ -157,13 +166,13 @@ def _product(node: Node, known: dict[Node, Piece], dialect: Dialect) -> Piece:
     for base, n in above:  # last: 0 / inf * large is 0, large / inf may be NaN
         text += f" * {_factor(base, n, known, dialect)}" if base in guarded else ""
     single = len(top) <= 1 and not bottom and not negative and not guarded
-    return ("-" if negative else "") + text, (ATOM if node.function == "number" else POWER) if single else PRODUCT
+    return ("-" if negative else "") + text, POWER if single else PRODUCT
 
 
 def _factor(base: Node, n: Fraction, known: dict[Node, Piece], dialect: Dialect) -> str:
     if n == 1:
         return parenthesised(known[base], POWER)
-    exponent = _product(number(n), known, dialect)
+    exponent = _number(n)
     if base.function == "bounded" and "bounded" in dialect.functions:
         return dialect.functions["bounded"](dialect.power(known[base.arguments[0]], n, exponent))
     return dialect.power(known[base], n, exponent)

@@ -136,16 +136,16 @@ _WAVES: tuple[Callable[[Tensor], Tensor], ...] = (
 )
 
 _OPERATIONS: dict[str, Callable[..., Tensor]] = {
-    **{name: _elementwise(getattr(torch, name)) for name in (*ELEMENTARY, "abs", "sign", "sigmoid")},
+    **{name: _elementwise(getattr(torch, name)) for name in (*ELEMENTARY, "abs", "sigmoid")},
+    "sign": lambda x, u: torch.where(u.isnan(), u, torch.sign(u)),  # torch.sign(nan) is 0
     **{f"bounded {name}": _bounded(name) for name in ("exp", "expm1", "sinh", "cosh")},
     "+": lambda x, u, v: u + v,
     "*": lambda x, u, v: u * v,
     "/": lambda x, u, v: u / v,
     "^": lambda x, u, v: torch.pow(u, v),
     "bounded ^": _bounded_power,
-    "softplus": lambda x, u: torch.nn.functional.softplus(
-        u, threshold=40.0
-    ),  # at torch's 20, float64 loses half its digits
+    # At torch's own threshold of 20, float64 loses half its digits.
+    "softplus": lambda x, u: torch.nn.functional.softplus(u, threshold=40.0),
     "logaddexp": _logaddexp,
     "max": _greatest,
     "min": _least,

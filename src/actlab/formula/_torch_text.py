@@ -19,7 +19,7 @@ def _math(name: str) -> Callable[..., str]:
 def _sinc(u: str, order: str) -> str:
     """By recurrence, as one would write it down; `_torch` takes the series near 0."""
     if order == "0":
-        return f"torch.sinc({u} / math.pi)"
+        return f"torch.sinc({u if u.isidentifier() else f'({u})'} / math.pi)"
     k = int(order)
     wave = ["torch.sin({})", "torch.cos({})", "-torch.sin({})", "-torch.cos({})"][k % 4].format(u)
     at_zero = 0 if k % 2 else Fraction((-1) ** (k // 2), k + 1)
@@ -37,6 +37,7 @@ _TORCH: dict[str, Callable[..., str]] = {
     "min": _torch("minimum"),
     "max_constant": lambda u, c: f"torch.relu({u})" if c == "0" else f"torch.clamp({u}, min={c})",
     "min_constant": lambda u, c: f"torch.clamp({u}, max={c})",
+    "logaddexp_constant": lambda u, c: f"torch.logaddexp({u}, torch.full_like({u}, {c}))",
     "softplus": lambda u: f"torch.nn.functional.softplus({u}, threshold=40)",
     "sinc": _sinc,
     "hypot": _hypot,

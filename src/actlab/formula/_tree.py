@@ -100,5 +100,5 @@ def depends(node: Node) -> bool:
 
 
 def constants_last(arguments: tuple[Node, ...]) -> list[Node]:
-    """The arguments of max or min with those that do not hold x at the end: at a tie the last one wins, so that a flat side does."""
-    return sorted(arguments, key=lambda argument: "x" not in argument.names)
+    """The arguments of max or min with those without x behind, plain numbers last: at a tie the last one wins, so that a flat side does."""
+    return sorted(arguments, key=lambda argument: ("x" not in argument.names, not depends(argument)))
