@@ -1,7 +1,6 @@
 """Facts about an activation, measured by evaluating it: range, slopes, bends, moments. Nothing is taken from its entry but the function."""
 
-from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,33 +19,136 @@ class Measurable(Protocol):
     def evaluate(self, x: Tensor, order: int = 0, **parameters: float) -> Tensor: ...
 
 
-@dataclass(frozen=True)
 class Properties:
-    """What was measured. Z is a standard normal variable; infinities stand for no bound.
+    """What is measured, each when it is first asked for. Z is a standard normal variable; infinities stand for no bound."""
 
-    `jumps`, `kinks` and `bends` are where the value, the first and the second derivative jump. `saturates_left` is the largest x below
-    which |f'| stays under a thousandth of its maximum, `saturates_right` the smallest above which it does; None where it never does.
-    """
+    def __init__(self, activation: Measurable, parameters: dict[str, float]):
+        self._function = _Function(activation, parameters)
+        self._x = _grid()
 
-    lower: float
-    upper: float
-    minimum_at: float | None  # where the least value is taken at one point of the inside
-    jumps: tuple[float, ...]
-    kinks: tuple[float, ...]
-    bends: tuple[float, ...]
-    increasing: bool  # nowhere falling
-    decreasing: bool  # nowhere rising
-    convex: bool  # its derivative nowhere falls
-    odd: bool
-    even: bool
-    at_zero: float
-    slope_at_zero: float
-    lipschitz: float
-    saturates_left: float | None
-    saturates_right: float | None
-    mean: float  # E f(Z)
-    second_moment: float  # E f(Z)^2
-    slope_second_moment: float  # E f'(Z)^2
+    @cached_property
+    def _y(self) -> Array:
+        return self._function(self._x)
+
+    @cached_property
+    def _slope(self) -> Array:
+        return self._function(self._x, 1)
+
+    @cached_property
+    def jumps(self) -> tuple[float, ...]:
+        """Where the value jumps."""
+        return _breaks(self._function, self._x, self._y)
+
+    @cached_property
+    def kinks(self) -> tuple[float, ...]:
+        """Where the first derivative jumps, and the value does not."""
+        found = _breaks(lambda t: self._function(t, 1), self._x, self._slope)
+        return tuple(place for place in found if not _among(place, self.jumps))
+
+    @cached_property
+    def bends(self) -> tuple[float, ...]:
+        """Where only the second derivative jumps."""
+        found = _breaks(lambda t: self._function(t, 2), self._x, self._function(self._x, 2))
+        return tuple(place for place in found if not _among(place, (*self.jumps, *self.kinks)))
+
+    @cached_property
+    def _lowest(self) -> tuple[float, float | None]:
+        return _least(self._function, self._x, self._y, 1, (*self.jumps, *self.kinks))
+
+    @property
+    def lower(self) -> float:
+        """The infimum."""
+        return self._lowest[0]
+
+    @property
+    def minimum_at(self) -> float | None:
+        """Where the least value is taken, if at one point of the inside; of several the one nearest to zero."""
+        return self._lowest[1]
+
+    @cached_property
+    def upper(self) -> float:
+        """The supremum."""
+        return 0.0 - _least(self._function, self._x, -self._y, -1, (*self.jumps, *self.kinks))[0]
+
+    @cached_property
+    def increasing(self) -> bool:
+        """Nowhere falling."""
+        return _rises(self._y)
+
+    @cached_property
+    def decreasing(self) -> bool:
+        """Nowhere rising."""
+        return _rises(-self._y)
+
+    @cached_property
+    def convex(self) -> bool:
+        """The derivative nowhere falls."""
+        return not self.jumps and _rises(self._slope)
+
+    @cached_property
+    def odd(self) -> bool:
+        """f(-x) = -f(x)."""
+        return bool(np.allclose(self._y, -self._y[::-1], rtol=1e-12, atol=1e-12))
+
+    @cached_property
+    def even(self) -> bool:
+        """f(-x) = f(x)."""
+        return bool(np.allclose(self._y, self._y[::-1], rtol=1e-12, atol=1e-12))
+
+    @cached_property
+    def at_zero(self) -> float:
+        """f(0)."""
+        return float(self._function(np.zeros(1))[0])
+
+    @cached_property
+    def slope_at_zero(self) -> float:
+        """f'(0)."""
+        return float(self._function(np.zeros(1), 1)[0])
+
+    @cached_property
+    def lipschitz(self) -> float:
+        """The Lipschitz constant: the largest |f'|."""
+        return _lipschitz(self._function, self._x, self._slope, self._breaks, self.jumps)
+
+    @property
+    def _breaks(self) -> tuple[float, ...]:
+        return (*self.jumps, *self.kinks, *self.bends)
+
+    @cached_property
+    def _saturation(self) -> tuple[float | None, float | None]:
+        if not np.isfinite(self.lipschitz) and not self.jumps:
+            return None, None
+        return _saturation(self._function, self._x, self._slope, self.lipschitz)
+
+    @property
+    def saturates_left(self) -> float | None:
+        """The largest x below which |f'| stays under a thousandth of its maximum; None where it never does."""
+        return self._saturation[0]
+
+    @property
+    def saturates_right(self) -> float | None:
+        """The smallest x above which |f'| stays under a thousandth of its maximum; None where it never does."""
+        return self._saturation[1]
+
+    def expected(self, power: int, order: int = 0, deviation: float = 1.0) -> float:
+        """E g(deviation Z)^power, with g the function or a derivative of it."""
+        nodes, weights = _quadrature(tuple(place / deviation for place in self._breaks))
+        return float(weights @ self._function(deviation * nodes, order) ** power)
+
+    @cached_property
+    def mean(self) -> float:
+        """E f(Z)."""
+        return self.expected(1)
+
+    @cached_property
+    def second_moment(self) -> float:
+        """E f(Z)^2."""
+        return self.expected(2)
+
+    @cached_property
+    def slope_second_moment(self) -> float:
+        """E f'(Z)^2."""
+        return self.expected(2, order=1)
 
     @property
     def monotone(self) -> bool:
@@ -90,57 +192,13 @@ class Properties:
 
 
 def measure(activation: Measurable, **parameters: float) -> Properties:
-    """The properties of `activation` with these parameters, in float64. About 10 ms; asked again, at once."""
+    """The properties of `activation` with these parameters, in float64: some 10 ms for all of them, remembered."""
     return _measure(activation, tuple(sorted(parameters.items())))
-
-
-def second_moment(activation: Measurable, deviation: float, **parameters: float) -> float:
-    """E f(deviation Z)^2."""
-    found = measure(activation, **parameters)
-    breaks = (*found.jumps, *found.kinks, *found.bends)
-    nodes, weights = _quadrature(tuple(place / deviation for place in breaks))
-    return float(weights @ _Function(activation, parameters)(deviation * nodes) ** 2)
 
 
 @lru_cache(maxsize=512)
 def _measure(activation: Measurable, parameters: tuple[tuple[str, float], ...]) -> Properties:
-    function = _Function(activation, dict(parameters))
-    x = _grid()
-    y, slope = function(x), function(x, 1)
-    jumps = _breaks(lambda t: function(t), x, y)
-    kinks = tuple(k for k in _breaks(lambda t: function(t, 1), x, slope) if not _among(k, jumps))
-    curve = function(x, 2)
-    bends = tuple(b for b in _breaks(lambda t: function(t, 2), x, curve) if not _among(b, (*jumps, *kinks)))
-    breaks = (*jumps, *kinks, *bends)
-    lower, minimum_at = _least(function, x, y, 1, breaks)
-    negative_upper, _ = _least(function, x, -y, -1, breaks)
-    lipschitz = _lipschitz(function, x, slope, breaks, jumps)
-    left, right = _saturation(function, x, slope, lipschitz) if np.isfinite(lipschitz) or jumps else (None, None)
-    nodes, weights = _quadrature(breaks)
-    values, slopes = function(nodes), function(nodes, 1)
-    rises, falls = _trend(y)
-    zero = np.zeros(1)
-    return Properties(
-        lower=lower,
-        upper=-negative_upper + 0.0,
-        minimum_at=minimum_at,
-        jumps=jumps,
-        kinks=kinks,
-        bends=bends,
-        increasing=rises,
-        decreasing=falls,
-        convex=_trend(slope)[0] and not jumps,
-        odd=bool(np.allclose(y, -y[::-1], rtol=1e-12, atol=1e-12)),
-        even=bool(np.allclose(y, y[::-1], rtol=1e-12, atol=1e-12)),
-        at_zero=float(function(zero)[0]),
-        slope_at_zero=float(function(zero, 1)[0]),
-        lipschitz=lipschitz,
-        saturates_left=left,
-        saturates_right=right,
-        mean=float(weights @ values),
-        second_moment=float(weights @ values**2),
-        slope_second_moment=float(weights @ slopes**2),
-    )
+    return Properties(activation, dict(parameters))
 
 
 class _Function:
@@ -188,11 +246,10 @@ def _breaks(f: Any, x: Array, y: Array) -> tuple[float, ...]:
     )
 
 
-def _trend(y: Array) -> tuple[bool, bool]:
-    """Whether it nowhere falls, and whether it nowhere rises, but for rounding."""
+def _rises(y: Array) -> bool:
+    """Whether it nowhere falls, but for rounding."""
     finite = y[np.isfinite(y)]
-    steps, slack = np.diff(finite), 1e-12 * np.maximum(1, np.abs(finite[1:]))
-    return bool((steps >= -slack).all()), bool((steps <= slack).all())
+    return bool((np.diff(finite) >= -1e-12 * np.maximum(1, np.abs(finite[1:]))).all())
 
 
 def _least(function: _Function, x: Array, y: Array, sign: int, breaks: tuple[float, ...]) -> tuple[float, float | None]:

@@ -12,7 +12,7 @@ from . import activations
 from ._language import say
 from .activations import Activation, Pointwise, VectorActivation
 from .errors import UsageError, first_line
-from .properties import measure, second_moment
+from .properties import measure
 
 # What the modules of torch are in the catalogue, with the attributes that are their parameters.
 _MODULES: dict[type[nn.Module], tuple[str, dict[str, str]]] = {
@@ -152,8 +152,8 @@ def _match(after: list[nn.Module], old: tuple[str, dict[str, float]], new: str) 
     following = next((module for module in after if isinstance(module, _WEIGHTED)), None)
     if following is not None:
         before, now = activations.get(old[0]), activations.get(new)
-        deviation = measure(before, **old[1]).gain
-        ratio = second_moment(before, deviation, **old[1]) / second_moment(now, deviation)
+        measured = measure(before, **old[1])
+        ratio = measured.expected(2, deviation=measured.gain) / measure(now).expected(2, deviation=measured.gain)
         with torch.no_grad():
             following.weight.mul_(ratio**0.5)
 

@@ -7,8 +7,6 @@
 So -x^2 is -(x^2), 2^3^2 is 2^(3^2) and 2^-x needs no parentheses.
 """
 
-from typing import NoReturn
-
 from .._language import say
 from ._error import FormulaError, expected, unknown
 from ._functions import ALIASES, CONSTANTS, FUNCTIONS, Function
@@ -29,7 +27,7 @@ def read(text: str, parameters: tuple[str, ...]) -> tuple[Node, dict[Node, int]]
 
 class _Reader:
     def __init__(self, found: list[Token], parameters: tuple[str, ...]):
-        self.tokens, self.place, self.parameters = found, 0, parameters
+        self.tokens, self.place, self.variables = found, 0, ("x", *parameters, *CONSTANTS)
         self.nodes, self.depth = 0, 0
         self.positions: dict[Node, int] = {}
         self.heights: dict[Node, int] = {}
@@ -46,12 +44,15 @@ class _Reader:
         self.place += 1
         return token
 
-    def need(self, sign: str) -> Token:
-        return self.take(sign) or self.fail(f"'{sign}'", f"“{sign}”")
+    def need(self, what_en: str, what_zh: str, *signs: str) -> Token:
+        """The next token, which must be one of these signs; what is expected is said in both languages."""
+        if token := self.take(*signs):
+            return token
+        raise self.wrong(what_en, what_zh)
 
-    def fail(self, what_en: str, what_zh: str) -> NoReturn:
+    def wrong(self, what_en: str, what_zh: str) -> FormulaError:
         token = self.next
-        raise expected(what_en, what_zh, token.position, None if token.kind == "end" else token.text)
+        return expected(what_en, what_zh, token.position, None if token.kind == "end" else token.text)
 
     def end(self) -> None:
         token = self.next
@@ -123,36 +124,35 @@ class _Reader:
         token = self.next
         if self.take("("):
             inside = self.sum()
-            self.need(")")
+            self.need("an operator or ')'", "运算符或“)”", ")")
             return inside
         if token.kind == "number":
             self.place += 1
             return self.node(number(value(token)), token)
         if token.kind == "name":
             self.place += 1
-            return self.call(token) if self.next.text == "(" else self.variable(token)
-        self.fail("a number, a name, '-' or '('", "数、名称、“-”或“(”")
+            variable = self.next.text != "(" or token.text in self.variables
+            return self.variable(token) if variable else self.call(token)
+        raise self.wrong("a number, a name, '-' or '('", "数、名称、“-”或“(”")
 
     def variable(self, token: Token) -> Node:
-        known = ("x", *self.parameters, *CONSTANTS)
-        if token.text in known:
+        if token.text in self.variables:
             return self.node(name(token.text), token)
         if ALIASES.get(token.text, token.text) in FUNCTIONS:
-            self.fail(f"'(' after {token.text}", f"{token.text} 之后的“(”")
-        raise unknown("name", "名称", token.text, token.position, known)
+            raise self.wrong(f"'(' after {token.text}", f"{token.text} 之后的“(”")
+        raise unknown("name", "名称", token.text, token.position, self.variables)
 
     def call(self, token: Token) -> Node:
         function = FUNCTIONS.get(ALIASES.get(token.text, token.text))
         if function is None:
             raise unknown("function", "函数", token.text, token.position, (*FUNCTIONS, *ALIASES))
-        self.need("(")
+        self.take("(")
         if function.name == "Piecewise":
             return self.piecewise(token)
         arguments = [self.condition() if function.name == "where" else self.sum()]
         while self.take(","):
             arguments.append(self.sum())
-        if self.take(")") is None:
-            self.fail("an operator, ',' or ')'", "运算符、“,”或“)”")
+        self.need("an operator, ',' or ')'", "运算符、“,”或“)”", ")")
         if len(arguments) < function.least or (function.most is not None and len(arguments) > function.most):
             raise self.miscounted(function, len(arguments), token)
         return self.node(Node(function.name, *arguments), token)
@@ -168,7 +168,7 @@ class _Reader:
 
     def condition(self) -> Node:
         start, left = self.next, self.sum()
-        sign = self.take(*_COMPARISONS) or self.fail("'<', '<=', '>' or '>='", "“<”“<=”“>”或“>=”")
+        sign = self.need("'<', '<=', '>' or '>='", "“<”“<=”“>”或“>=”", *_COMPARISONS)
         right = self.sum()
         low, high = (left, right) if "<" in sign.text else (right, left)
         return self.node(Node("<=" if "=" in sign.text else "<", low, high), start)
@@ -177,17 +177,17 @@ class _Reader:
         """As nested `where`; the last pair must be for True, so that every x has a value."""
         pairs: list[tuple[Node, Node]] = []
         while True:
-            self.need("(")
+            self.need("a pair (u, condition)", "一对 (u, 条件)", "(")
             branch = self.sum()
-            self.need(",")
+            self.need("an operator or ','", "运算符或“,”", ",")
             if self.next.text == "True":
                 break
             pairs.append((self.condition(), branch))
-            self.need(")")
-            self.need(",")
+            self.need("an operator or ')'", "运算符或“)”", ")")
+            self.need("',' and at the end a pair (v, True)", "“,”以及最后的 (v, True)", ",")
         self.place += 1
-        self.need(")")
-        self.need(")")
+        self.need("')'", "“)”", ")")
+        self.need("')'", "“)”", ")")
         for condition, one in reversed(pairs):
             branch = self.node(Node("where", condition, one, branch), token)
         return branch

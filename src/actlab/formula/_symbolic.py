@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
 import sympy
@@ -9,7 +10,7 @@ import sympy
 from .._language import say
 from ._error import FormulaError
 from ._functions import ELEMENTARY
-from ._tree import Node, children_first, fold
+from ._tree import Node, fold
 
 _LARGEST = 10**6
 
@@ -28,16 +29,20 @@ def expression(root: Node) -> sympy.Expr:
 
 def _check(root: Node) -> None:
     """sympy turns e^(n log(2x)) into 2^n x^n and would write out 2^n to the last digit."""
-    nodes = children_first(root)
-    functions = {node.function for node in nodes}
-    product = math.prod(max(1, abs(node.number)) for node in nodes if node.function == "number")
-    if product > _LARGEST and functions & {"log", "log1p"} and functions & _WITH_EXP:
-        raise FormulaError(
-            say(
-                f"formula: expected numbers whose product is at most {_LARGEST} beside exp and log, or sympy takes for ever",
-                f"公式：与 exp 和 log 同用时，各数之积应不超过 {_LARGEST}，否则 sympy 无法在有限时间内完成",
+
+    def rule(node: Node, below: list[tuple[bool, Fraction]]) -> tuple[bool, Fraction]:
+        logarithm = node.function in ("log", "log1p") or any(one for one, _ in below)
+        size = max(Fraction(1), abs(node.number)) if node.function == "number" else math.prod(n for _, n in below)
+        if logarithm and size > _LARGEST and node.function in _WITH_EXP:
+            raise FormulaError(
+                say(
+                    f"formula: expected numbers whose product is at most {_LARGEST} beside a log within an exp or a power",
+                    f"公式：指数或幂中含有对数时，各数之积应不超过 {_LARGEST}",
+                )
             )
-        )
+        return logarithm, min(Fraction(size), Fraction(_LARGEST + 1))
+
+    fold(root, rule)
 
 
 def _convert(node: Node, below: list[Any]) -> Any:
