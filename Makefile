@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: train test check lint setup benchmarks kill-test five-seeds classic accurate clean
+.PHONY: train test check lint setup benchmarks kill-test five-seeds classic accurate docs accuracy exhaustive clean
 
 train: setup  ## AlexNet on the real Fashion-MNIST, then the report
 	$(BIN)/actlab train alexnet
@@ -15,8 +15,8 @@ test: setup  ## every test: what CI runs
 check: lint test
 
 lint: setup
-	$(BIN)/ruff check src tests benchmarks
-	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks docs
+	$(BIN)/ruff format --check src tests benchmarks docs
 	$(BIN)/basedpyright
 
 setup: $(READY)
@@ -45,6 +45,15 @@ classic: setup  ## the notes' recipe in full: more than an hour on two cores
 
 accurate: setup  ## ten epochs for the best accuracy: an hour on two cores
 	$(BIN)/python benchmarks/recipe_runs.py accurate
+
+docs: setup  ## the pages of the catalogue, from its entries
+	$(BIN)/python docs/make_catalogue.py
+
+accuracy: setup  ## errors of every activation beside torch's: both half types in full, two million float32 inputs; some minutes
+	$(BIN)/python benchmarks/accuracy.py
+
+exhaustive: setup  ## all 2^32 float32 inputs of seven activations: an hour and more
+	$(BIN)/python benchmarks/exhaustive.py
 
 clean:  ## everything that can be made again; runs/ stays
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache

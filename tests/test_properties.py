@@ -81,7 +81,11 @@ def test_moments_of_normal_input():
     "claim, yes, no",
     [
         ("monotone", ["sigmoid", "relu", "softplus", "snake"], ["gelu", "sinusoid", "absolute", "mish"]),
-        ("convex", ["relu", "softplus", "absolute", "exponential", "elu"], ["sigmoid", "gelu", "selu", "tanh", "binary_step", "threshold"]),
+        (
+            "convex",
+            ["relu", "softplus", "absolute", "exponential", "elu"],
+            ["sigmoid", "gelu", "selu", "tanh", "binary_step", "threshold"],
+        ),
         ("bounded", ["sigmoid", "sinc", "clipped_relu"], ["relu", "gelu"]),
         ("smooth", ["gelu", "elu", "smelu"], ["relu", "selu", "hard_swish"]),
         ("continuous", ["relu", "hard_tanh"], ["binary_step", "threshold"]),

@@ -105,6 +105,17 @@ def form(measured: "Properties") -> str:
     return say("kink", "折点") if measured.kinks else say("smooth", "光滑")
 
 
+def form_text(measured: "Properties") -> str:
+    """The worst break, and where all of them are."""
+    kinds = (
+        (measured.jumps, say("jumps at", "间断于")),
+        (measured.kinks, say("kinks at", "折点在")),
+        (measured.bends, say("f'' jumps at", "二阶导数间断于")),
+    )
+    places = "; ".join(f"{words} {', '.join(map(number, found))}" for found, words in kinds if found)
+    return form(measured) + (f": {places}" if places else "")
+
+
 @app.command(
     help=say(
         "Explain an activation function: curve, properties, use, pitfalls.",
@@ -228,10 +239,6 @@ def _charts(entry: "Activation", values: dict[str, float]) -> None:
 
 def _facts(entry: "Activation", values: dict[str, float]) -> None:
     measured = entry.properties(**values)
-    breaks = (
-        (measured.jumps, say("jumps at", "间断于")), (measured.kinks, say("kinks at", "折点在")), (measured.bends, say("f'' jumps at", "二阶导数间断于"))
-    )  # fmt: skip
-    places = "; ".join(f"{words} {', '.join(map(number, found))}" for found, words in breaks if found)
     never = say("never", "从不")
     ends = [never if end is None else number(end) for end in (measured.saturates_left, measured.saturates_right)]
     lowest = (
@@ -242,7 +249,7 @@ def _facts(entry: "Activation", values: dict[str, float]) -> None:
     rows = [
         (say("range", "值域"), range_text(measured) + lowest),
         (say("trend", "走势"), trend(measured) + (say(", convex", "，凸") if measured.convex else "")),
-        (say("form", "光滑性"), form(measured) + (f": {places}" if places else "")),
+        (say("form", "光滑性"), form_text(measured)),
         (say("steepest", "最大斜率"), say(f"|f'| up to {number(measured.lipschitz)} (Lipschitz constant)", f"|f'| 最大为 {number(measured.lipschitz)}（Lipschitz 常数）")),
         (say("saturates", "饱和"), say(f"below {ends[0]}, above {ends[1]} (|f'| under 0.1 % of its maximum)", f"左侧 {ends[0]}，右侧 {ends[1]}（|f'| 低于最大值的 0.1%）")),
         (say("at zero", "零点处"), f"f(0) = {number(measured.at_zero)}, f'(0) = {number(measured.slope_at_zero)}"),

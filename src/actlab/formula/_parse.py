@@ -139,7 +139,7 @@ class _Reader:
         if token.text in self.variables:
             return self.node(name(token.text), token)
         if ALIASES.get(token.text, token.text) in FUNCTIONS:
-            raise self.wrong(f"'(' after {token.text}", f"{token.text} 之后的“(”")
+            raise self.wrong(f"'(' after {token.text}", f" {token.text} 之后的“(”")
         raise unknown("name", "名称", token.text, token.position, self.variables)
 
     def call(self, token: Token) -> Node:

@@ -71,5 +71,5 @@ def value(token: Token) -> Fraction:
     sound = len(exponent) <= 9 and abs(int(exponent or 0)) <= LARGEST_EXPONENT
     exact = Fraction(token.text) if sound else Fraction(0)
     if not sound or exact > Fraction(10) ** LARGEST_EXPONENT or 0 < exact < Fraction(1, 10**LARGEST_EXPONENT):
-        raise expected("a number between 1e-308 and 1e308", "1e-308 与 1e308 之间的数", token.position, token.text)
+        raise expected("a number between 1e-308 and 1e308", " 1e-308 与 1e308 之间的数", token.position, token.text)
     return exact
