@@ -145,8 +145,10 @@ def page(rows: list[dict[str, Any]], count: int) -> str:
     kinds = {"value": "f", "slope": "f'", "curve": "f''"}
     head = ["activation", *(f"{short_names[kind]} {kinds[what]}" for kind, what in columns)]
     lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
-    for name in dict.fromkeys(row["activation"] for row in rows):
-        lines.append("| " + " | ".join([name, *(cell(known.get((name, *column))) for column in columns)]) + " |")
+    lines += [
+        "| " + " | ".join([name, *(cell(known.get((name, *column))) for column in columns)]) + " |"
+        for name in dict.fromkeys(row["activation"] for row in rows)
+    ]
     stated = [
         f"- {name}, {kind}: {bound.ulp:g} ulp of the larger of the exact result and {bound.floor}: {bound.why}."
         for name in activations.names(vectors=False)

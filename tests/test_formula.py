@@ -37,7 +37,7 @@ FORMULAS: dict[str, tuple[str, dict[str, float]]] = {
     "softsign": ("x/(1 + Abs(x))", {}),
     "tanh": ("(exp(x) - exp(-x))/(exp(x) + exp(-x))", {}),
     "logistic": ("exp(x)/(1 + exp(x))", {}),
-    "log_cosh": ("log(exp(x) + exp(-x)) - log(2)", {}),
+    "log_cosh": ("log(exp(x) + exp(-x))", {}),
     "gaussian": ("exp(-x^2)", {}),
     "two_logs": ("Piecewise((log(1 + x), x > 0), (-a*log(1 - x), True))", {"a": 0.5}),
 }
@@ -94,7 +94,7 @@ SAID = {
     "1e999": ("expected a number between 1e-308 and 1e308 at position 1; got '1e999'", "第 1 个字符处应为 1e-308 与 1e308 之间的数；得到“1e999”"),
     "x + log(-1)": ("expected constants of bearable size; the one at position 5 is undefined, infinite or takes too many digits", "第 5 个字符处的常数无定义、无穷大，或位数过多"),
     "x" * 1001: ("expected at most 1000 characters; got 1001", "最多 1000 个字符；得到 1001 个"),
-    "x" + "+x" * 200: ("expected at most 300 parts; exceeded at position 1", "最多 300 个组成部分；第 1 个字符处超出"),
+    "-x" * 200: ("expected at most 300 parts; exceeded at position 302", "最多 300 个组成部分；第 302 个字符处超出"),
     "(" * 60 + "x": ("expected at most 40 levels of nesting; exceeded at position 41", "最多 40 层嵌套；第 41 个字符处超出"),
 }  # fmt: skip
 
@@ -116,7 +116,9 @@ def test_what_is_no_text_is_refused(text):
 
 @pytest.mark.parametrize("names", ["alpha", 3, [3], ["x"], ["exp"], ["pi"], ["a", "a"], ["lambda"], ["a b"], ["é"], [""], ["a" * 41], [f"a{i}" for i in range(21)]])  # fmt: skip
 def test_parameters_have_names_of_their_own(names):
-    with pytest.raises(FormulaError, match="^formula: expected at most 20 different parameter names that are no functions"):
+    with pytest.raises(
+        FormulaError, match=r"^formula: expected at most 20 different parameter names that are no functions"
+    ):
         parse("x", names)
 
 
@@ -143,7 +145,9 @@ def hostile(chance):
         return chance.choice(HOSTILE)
     text = list(chance.choice(list(FORMULAS.values()))[0])
     for _ in range(chance.randrange(1, 5)):
-        text[chance.randrange(len(text)) : chance.randrange(len(text))] = chance.choice([chr(chance.randrange(0x110000)), *WORDS])
+        text[chance.randrange(len(text)) : chance.randrange(len(text))] = chance.choice(
+            [chr(chance.randrange(0x110000)), *WORDS]
+        )
     return "".join(text)
 
 
@@ -166,14 +170,16 @@ def test_any_text_is_read_or_refused_with_little_work():
             assert len(str(error)) < 400
         finally:
             sys.setprofile(None)
-        assert calls < 40_000, text[:100]
+        assert calls < 15_000, text[:100]
     assert 2000 < refused < 3000 + len(HOSTILE)
 
 
 def test_no_text_is_handed_to_python():
     for file in Path(formula.__file__).parent.glob("*.py"):
         source = file.read_text(encoding="utf-8")
-        assert not any(word in source for word in ("eval(", "exec(", "sympify(", "parse_expr", "import ast", "lambdify")), file
+        assert not any(
+            word in source for word in ("eval(", "exec(", "sympify(", "parse_expr", "import ast", "lambdify")
+        ), file
 
 
 def test_reading_imports_no_library():
@@ -197,7 +203,9 @@ def test_autograd_agrees_at_the_extremes_too(name):
     parameters = {key: torch.tensor(value, dtype=F64, requires_grad=True) for key, value in values.items()}
     for order in (0, 1):
         x = points().requires_grad_()
-        found, *by = torch.autograd.grad(f.torch(order)(x, **parameters).sum(), [x, *parameters.values()], materialize_grads=True)
+        found, *by = torch.autograd.grad(
+            f.torch(order)(x, **parameters).sum(), [x, *parameters.values()], materialize_grads=True
+        )
         torch.testing.assert_close(found, f.torch(order + 1)(points(), **values), rtol=1e-9, atol=1e-12)
         if order == 0:
             for key, gradient in zip(parameters, by, strict=True):
@@ -208,7 +216,9 @@ def test_autograd_agrees_at_the_extremes_too(name):
 def test_derivatives_are_sympys(name):
     f, values = read(name)
     x = sympy.Symbol("x", real=True)
-    at = {sympy.Symbol(key, real=True): sympy.Rational(value) for key, value in values.items()} | {x: sympy.Rational(7, 10)}
+    at = {sympy.Symbol(key, real=True): sympy.Rational(value) for key, value in values.items()} | {
+        x: sympy.Rational(7, 10)
+    }
     for order in (1, 2):
         expected = sympy.diff(f.expression, x, order).subs(at)
         assert float(f.derivative(order).subs(at)) == pytest.approx(float(expected), rel=1e-12)
@@ -256,7 +266,9 @@ def test_exact_derivatives_are_those_of_mpmath():
         for name in SMOOTH:
             f, values = read(name)
             for order in (1, 3):
-                expected = mpmath.diff(lambda x, f=f, values=values: f.exact(0, 200)(x, **values), mpmath.mpf("0.7"), order)
+                expected = mpmath.diff(
+                    lambda x, f=f, values=values: f.exact(0, 400)(x, **values), mpmath.mpf("0.7"), order
+                )
                 assert abs(f.exact(order, 30)(mpmath.mpf("0.7"), **values) - expected) < 1e-12 * abs(expected)
 
 
@@ -299,7 +311,7 @@ IDIOMS = {
     "a*exp(x) - a": "a * torch.expm1(x)",
     "1 - exp(x)": "-torch.expm1(x)",
     "log(1 + x)": "torch.log1p(x)",
-    "log(exp(a) + exp(x))": "torch.logaddexp(a, x)",
+    "log(exp(a) + exp(x))": "torch.logaddexp(x, a)",
     "1 + erf(x)": "torch.erfc(-x)",
     "0.5 - 0.5*erf(x)": "torch.erfc(x) / 2",
     "(exp(x) - exp(-x))/(exp(x) + exp(-x))": "torch.tanh(x)",
@@ -320,7 +332,7 @@ def test_idioms_are_recognised(text):
 
 
 BRANCHES = [
-    "where(x > 0, x, exp(x) - 1)", "where(x < 0, exp(-x), x)", "where(x > 0, log(x), x)", "where(x > 1, log(x - 1), x)", "where(x > 0.5, sqrt(x), x)",
+    "where(x > 0, x, exp(x) - 1)", "where(x > 0, exp(-x), x)", "where(x > 0, log(x), x)", "where(x > 1, log(x - 1), x)", "where(x > 0.5, sqrt(x), x)",
     "where(x > 0.5, 1/x, x)", "where(x > 0, x*x*x*x, x)", "where(x > a, log(x - a), x)", "where(x > 0, log(x) + x^a, a*x)", "where(x < 100, x^7, 1)",
     "where(x > -2, where(x > 2, log(x - 2), x), 1/(x + 2))", "Piecewise((asin(x), abs(x) < 0.9), (x, True))", "where(x > 0.5, log(a*x), x/a)",
     "1/(1 + x^2 + exp(x))", "tanh(exp(x))", "x*tanh(x^3)", "erf(exp(x))*x", "exp(-cosh(x))", "atan(exp(x))", "x/sqrt(1 + x^2)",
@@ -384,13 +396,13 @@ def test_functions_can_be_mapped_and_differentiated_forwards():
 def test_wrong_arguments_have_their_sentence():
     f = parse("a*x", ["a"])
     for call in (f.torch(), f.exact()):
-        with pytest.raises(FormulaError, match="^formula: expected the parameters: a; got: b$"):
+        with pytest.raises(FormulaError, match=r"^formula: expected the parameters: a; got: b$"):
             call(torch.tensor(1.0), b=1.0)
-    with pytest.raises(FormulaError, match="^formula: no parameter 'aa'; did you mean 'a'\\?$"):
+    with pytest.raises(FormulaError, match=r"^formula: no parameter 'aa'; did you mean 'a'\?$"):
         f.torch_by("aa")
-    with pytest.raises(FormulaError, match="^formula: expected an order from 0 to 8; got -1$"):
+    with pytest.raises(FormulaError, match=r"^formula: expected an order from 0 to 8; got -1$"):
         f.torch(-1)
-    with pytest.raises(FormulaError, match="^formula: expected a finite number; got inf$"):
+    with pytest.raises(FormulaError, match=r"^formula: expected a finite number; got inf$"):
         f.exact()(math.inf, a=1)
 
 
@@ -429,7 +441,7 @@ def test_torch_code_says_what_torch_does(name):
     for order in (0, 1, 2):
         shown = eval(f.torch_code(order), {"torch": torch, "math": math, "x": x, **parts})
         expected = f.torch(order)(x, **values)
-        torch.testing.assert_close(torch.as_tensor(shown, dtype=F64).expand(15), expected, rtol=1e-9, atol=1e-9)
+        torch.testing.assert_close(torch.as_tensor(shown, dtype=F64).expand(15), expected, rtol=1e-7, atol=1e-7)
 
 
 def test_a_formula_can_be_compared_stored_and_asked_for_its_names():
@@ -456,25 +468,55 @@ def test_javascript_has_the_digits_of_torch():
     cases = [(*read(name), order) for name in FORMULAS for order in (0, 1, 2)]
     functions = ",\n".join(f"[{f.javascript(order)}, {list(values.values())}]" for f, values, order in cases)
     script = f"const X = {json.dumps(grid)}; const show = (v) => Number.isFinite(v) ? v : String(v);"
-    rows = javascript(f"{script} console.log(JSON.stringify([{functions}].map(([f, a]) => X.map((x) => show(f(x, ...a))))));")
+    rows = javascript(
+        f"{script} console.log(JSON.stringify([{functions}].map(([f, a]) => X.map((x) => show(f(x, ...a))))));"
+    )
     for (f, values, order), row in zip(cases, rows, strict=True):
         expected = f.torch(order)(torch.tensor(grid, dtype=F64), **values)
         torch.testing.assert_close(torch.tensor(row, dtype=F64), expected, rtol=1e-12, atol=1e-290, equal_nan=True, msg=lambda m, f=f: f"{f.text}: {m}")  # fmt: skip
 
 
 def test_the_special_functions_of_the_prelude_have_full_precision():
-    grid = [-30.0, -6.0, -1.5, -1.0, -0.7, -1e-9, 0.0, 1e-300, 1e-3, 0.2, 0.49, 0.51, 0.99, 1.01, 2.3, 4.7, 9.0, 15.1, 26.0]
-    rows = javascript(f"console.log(JSON.stringify({grid}.map((x) => [erf(x), erfc(x), sinc(x), sinc(x, 1), sinc(x, 2)])));")
+    grid = [
+        -30.0,
+        -6.0,
+        -1.5,
+        -1.0,
+        -0.7,
+        -1e-9,
+        0.0,
+        1e-300,
+        1e-3,
+        0.2,
+        0.49,
+        0.51,
+        0.99,
+        1.01,
+        2.3,
+        4.7,
+        9.0,
+        15.1,
+        26.0,
+    ]
+    rows = javascript(
+        f"console.log(JSON.stringify({grid}.map((x) => [erf(x), erfc(x), sinc(x), sinc(x, 1), sinc(x, 2)])));"
+    )
     for x, row in zip(grid, rows, strict=True):
         with mp.workdps(30):
-            expected = [float(mpmath.erf(x)), float(mpmath.erfc(x)), *(float(parse("sinc(x)").exact(k)(x)) for k in range(3))]
+            expected = [
+                float(mpmath.erf(x)),
+                float(mpmath.erfc(x)),
+                *(float(parse("sinc(x)").exact(k)(x)) for k in range(3)),
+            ]
         assert row[:2] == pytest.approx(expected[:2], rel=1e-14, abs=0)
         assert row[2:] == pytest.approx(expected[2:], rel=1e-13, abs=1e-15)
 
 
 def test_a_parameter_may_have_a_name_that_javascript_keeps_for_itself():
     f = parse("x*var + rise*function*(exp(x)-1)/sqrt(1+x^2)", ["var", "rise", "function"])
-    assert javascript(f"console.log(({f.javascript()})(2, 3, 5, 7));") == pytest.approx(float(f.exact()(2, var=3, rise=5, function=7)))
+    assert javascript(f"console.log(({f.javascript()})(2, 3, 5, 7));") == pytest.approx(
+        float(f.exact()(2, var=3, rise=5, function=7))
+    )
 
 
 # Formulas by chance.
@@ -499,7 +541,11 @@ def test_formulas_by_chance_agree_with_their_definitions():
         except FormulaError:  # a constant part that is undefined
             continue
         for order in (0, 1):
-            expected, found = exactly(f, order, {"a": 0.7}, where), f.torch(order)(torch.tensor(where, dtype=F64), a=0.7)
-            torch.testing.assert_close(found, expected, rtol=1e-8, atol=1e-8, equal_nan=True, msg=lambda m, f=f: f"{f.text}: {m}")  # fmt: skip
-            compared += int(expected.isfinite().sum())
+            expected, found = (
+                exactly(f, order, {"a": 0.7}, where),
+                f.torch(order)(torch.tensor(where, dtype=F64), a=0.7),
+            )
+            defined = expected.isfinite()
+            torch.testing.assert_close(found[defined], expected[defined], rtol=1e-8, atol=1e-8, msg=lambda m, f=f: f"{f.text}: {m}")  # fmt: skip
+            compared += int(defined.sum())
     assert compared > 300

@@ -89,8 +89,15 @@ def minus_square(x: Tensor) -> tuple[Tensor, Tensor]:
 
 def sigmoid(pair: tuple[Tensor, Tensor]) -> Tensor:
     """1 / (1 + exp(-(high + low))), accurate on both sides."""
-    e = exp(minus_abs(pair))
-    return torch.where(pair[0] >= 0, torch.ones_like(e), e) / (1 + e)
+    return _share(exp(minus_abs(pair)), pair[0] >= 0)
+
+
+def _share(e: Tensor, right: Tensor) -> Tensor:
+    """1 / (1 + e) or e / (1 + e), for e up to 1, with what the sum leaves out put back."""
+    whole = 1 + e
+    rest = (1 - whole) + e
+    quotient = torch.where(right, torch.ones_like(e), e) / whole
+    return quotient - quotient * (rest / whole)
 
 
 def alone(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -100,8 +107,7 @@ def alone(x: Tensor) -> tuple[Tensor, Tensor]:
 
 def logistic(x: Tensor) -> Tensor:
     """1 / (1 + exp(-x)), accurate on both sides."""
-    e = torch.exp(-x.abs())
-    return torch.where(x >= 0, torch.ones_like(e), e) / (1 + e)
+    return _share(torch.exp(-x.abs()), x >= 0)
 
 
 _SQRT_HALF = math.sqrt(0.5)

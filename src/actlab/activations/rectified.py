@@ -172,7 +172,7 @@ def _(x: Tensor) -> Tensor:
 )
 def clipped_relu(x: Tensor, tau: Positive = 6.0) -> Tensor:
     """ReLU with a ceiling, which suits low precision."""
-    return x.clamp(0, tau)
+    return x.clamp(0.0, tau)
 
 
 @clipped_relu.slope

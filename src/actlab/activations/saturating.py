@@ -98,6 +98,7 @@ def _(x: Tensor) -> Tensor:
 
 @activation(
     formula="A * tanh(S * x)",
+    double=True,
     source="LeCun 1989, Generalization and network design strategies; Efficient BackProp 1998, section 4.4",
     also=("scaled_tanh",),
     zh="缩放的双曲正切：f(±1) 约为 ±1，使目标值落在仍有斜率的区间。",
@@ -199,8 +200,8 @@ def _inside(x: Tensor) -> tuple[Tensor, Tensor]:
 
 @arctan.slope
 def _(x: Tensor) -> Tensor:
-    r, inner = _inside(x)
-    return r.square() / (1 + inner.square())
+    t = 1 + x * x
+    return torch.where(t.isinf(), (1 / x).square(), 1 / t)
 
 
 @arctan.curve

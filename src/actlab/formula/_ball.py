@@ -184,6 +184,11 @@ class Arithmetic:
             case "erfc" if libmp.mpf_gt(u.middle, one):  # about 2 u erfc(u)
                 self.small(_times(u.error, size))
                 return _times(libmp.from_int(8), value, size)
+            case "asinh" | "atan" | "tanh" | "erf" | "erfc" if libmp.mpf_gt(
+                least, one
+            ):  # below 1/u, and the others 1/u^2
+                below = least if name == "asinh" else libmp.mpf_mul(least, least, _ROUGH, "d")
+                return libmp.mpf_div(one, below, _ROUGH, "u")
         return _TWO
 
 

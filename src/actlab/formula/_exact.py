@@ -18,8 +18,8 @@ from ._tree import Node
 
 MOST_DIGITS = 1000
 # Enough for 1 + erf, 1 - tanh^2 and log(1 + e^x) at +-10,000. A result that needs more, such as one below 10^-9800 that is left over
-# when two numbers near 1 cancel, comes out as 0.
-_MOST_BITS = 1 << 15
+# when two numbers near 1 cancel, comes out as 0; what cannot even be told from a double, such as sin(exp(1e6)), as NaN.
+_MOST_BITS, _NOTHING = 1 << 15, libmp.mpf_shift(libmp.fone, -1100)
 
 
 def function(tree: Node, parameters: tuple[str, ...], order: int, digits: int) -> Callable[..., Any]:
@@ -72,10 +72,20 @@ def _to_bits(tree: Node, given: Mapping[str, Any], order: int, wanted: int) -> A
             continue
         missing = wanted - _sure_bits(ball)
         if missing <= 0:
-            return libmp.mpf_pos(ball.middle, wanted, "n")
+            return _tame(libmp.mpf_pos(ball.middle, wanted, "n"))
         bits = 2 * bits if missing >= wanted else bits + missing + 20
     ball = Evaluation(Arithmetic(most, decided=True), given, order).derivative(tree)
-    return libmp.mpf_pos(ball.middle, wanted, "n") if _sure_bits(ball) > 0 else libmp.fzero
+    if _sure_bits(ball) > 0:
+        return _tame(libmp.mpf_pos(ball.middle, wanted, "n"))
+    return libmp.fzero if libmp.mpf_lt(ball.error, _NOTHING) else NAN
+
+
+def _tame(raw: Any) -> Any:
+    """Without exponents that mpmath itself cannot print."""
+    size = raw[2] + raw[3]
+    if not raw[1] or abs(size) < 1 << 60:
+        return raw
+    return libmp.fzero if size < 0 else libmp.fninf if raw[0] else libmp.finf
 
 
 def _sure_bits(ball: Ball) -> int:

@@ -73,7 +73,7 @@ class Formula:
         """`f(x, **parameters)` in numerically stable operations, differentiable by autograd in x and in the parameters.
 
         The parameters are tensors that broadcast, or numbers. The result has the dtype of x; half precision is computed in float32.
-        NaN in x gives NaN.
+        NaN in x gives NaN. Where the definition is undefined, a derivative may have a value all the same: that of log(x) is 1/x.
         """
         return self._torch(self._stable(order), order)
 
@@ -82,7 +82,7 @@ class Formula:
         return self._torch(recognise(derive(self._recognised, self._known(parameter), stable=True)), 1)
 
     def torch_code(self, order: int = 0) -> str:
-        """The mathematics of `torch` as an expression to read, without its guards for gradients of branches not taken."""
+        """The mathematics of `torch` as an expression to read, without its guards against overflow and for branches not taken."""
         from ._torch_text import code
 
         return code(self._stable(order))

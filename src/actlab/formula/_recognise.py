@@ -203,10 +203,10 @@ def _quotient(base: Node, n: Fraction, powers: dict[Node, Fraction]) -> Node | N
 
 
 def _mirror(u: Node, gate: Node, most: Fraction) -> Node | None:
-    """e^u sigmoid(v)^m = e^(u + m v) sigmoid(-v)^m, if u + m v is constant."""
+    """e^u sigmoid(v)^m = e^(u + m v) sigmoid(-v)^m, if u + m v is constant and v is not."""
     v = gate.arguments[0]
     for m in (Fraction(m) for m in range(int(most), 0, -1)):
-        if not depends(add(u, mul(number(m), v))):
+        if depends(v) and not depends(add(u, mul(number(m), v))):
             return mul(call("exp", mul(number(m), v)), _swap({call("sigmoid", _opposite(v)): m, gate: -m}))
     return None
 

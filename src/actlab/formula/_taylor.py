@@ -27,8 +27,10 @@ class Evaluation:
         return self.of.mul(self.series(tree)[-1], self.of.rational(Fraction(math.factorial(self.length - 1))))
 
     def series(self, node: Node) -> Series:
+        """The value, and then the derivatives over factorials; all NaN where the value is."""
         if node not in self.done:
-            self.done[node] = self.compute(node)
+            found = self.compute(node)
+            self.done[node] = self.constant(found[0], everywhere=True) if found[0].middle == NAN else found
         return self.done[node]
 
     def compute(self, node: Node) -> Series:
