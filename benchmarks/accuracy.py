@@ -61,7 +61,7 @@ def errors(found: Tensor, exact: Tensor, dtype: torch.dtype, floor: Tensor | flo
     bits, least = _FORMAT[dtype]
     exponent = torch.where(size > 0, torch.frexp(size).exponent - 1, least).clamp(min=least)
     error = (found.double() - exact).abs() / torch.ldexp(torch.ones_like(size), exponent - bits)
-    return error.nan_to_num(nan=math.inf)[exact.abs() <= torch.finfo(dtype).max]
+    return error.nan_to_num(nan=math.inf, posinf=math.inf)[exact.abs() <= torch.finfo(dtype).max]
 
 
 def torchs(function: Callable[[Tensor], Tensor], x: Tensor, order: int) -> Tensor:

@@ -149,3 +149,14 @@ def test_muon_trains_every_convolution_but_the_first_and_sgd_the_rest():
 def test_refused(model, settings, word):
     with pytest.raises(UsageError, match=word):
         build(model, Settings(**settings))
+
+
+@pytest.mark.parametrize("name", ["prelu", "swish", "snake", "star_relu", "xielu"])
+def test_parameters_of_the_catalogues_activations_are_never_decayed(name):
+    """Even one for each element, which has the shape of a weight."""
+    from actlab import activations
+
+    layer = activations.get(name).module(size=(4, 4))
+    shrunk, spared = decayed(nn.Sequential(nn.Linear(4, 4), layer))
+    assert len(shrunk) == 1
+    assert {id(parameter) for parameter in layer.parameters()} <= {id(parameter) for parameter in spared}

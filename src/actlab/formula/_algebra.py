@@ -115,8 +115,9 @@ def _base(factor: Node) -> tuple[Node, Fraction]:
 
 
 def _powers(bases: dict[Node, Fraction], exponents: list[Node]) -> list[Node]:
-    if exponents:  # a bounded exponential times a true one is one exponential: e^-e^x bounded(e^x) = e^(x - e^x)
-        inside = [base for base in bases if base.function == "bounded" and base.arguments[0].function == "exp"]
+    if exponents:  # what vanishes anyway needs no bound: e^-e^x bounded(e^x) = e^(x - e^x)
+        within = {node for exponent in exponents for node in children_first(exponent) if node.function == "exp"}
+        inside = [base for base in bases if base.function == "bounded" and base.arguments[0] in within]
         exponents = exponents + [mul(number(bases.pop(base)), base.arguments[0].arguments[0]) for base in inside]
     parts = []
     for base, exponent in bases.items():

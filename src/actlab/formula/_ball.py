@@ -193,7 +193,7 @@ class Arithmetic:
 
 
 _TWO = libmp.ftwo
-_FAST = {"exp", "sinh", "cosh", "sin", "cos", "tan"}
+_FAST = {"exp", "sinh", "cosh", "sin", "cos", "tan", "tanh", "erf", "erfc"}
 _FUNCTIONS: dict[str, Callable[[Float, int, str], Float]] = {
     name: getattr(libmp, f"mpf_{name}") for name in ELEMENTARY if name not in ("log1p", "expm1")
 }
