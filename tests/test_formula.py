@@ -402,6 +402,10 @@ def test_wrong_arguments_have_their_sentence():
         f.torch_by("aa")
     with pytest.raises(FormulaError, match=r"^formula: expected an order from 0 to 8; got -1$"):
         f.torch(-1)
+    with pytest.raises(FormulaError, match=r"^formula: expected 1 to 1000 digits; got 0$"):
+        f.exact(digits=0)
+    with pytest.raises(FormulaError, match=r"^formula: expected a tensor of real numbers; got float$"):
+        f.torch()(1.0, a=1.0)  # pyright: ignore[reportArgumentType]
     with pytest.raises(FormulaError, match=r"^formula: expected a finite number; got inf$"):
         f.exact()(math.inf, a=1)
 

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from actlab import swap
+from actlab import define, swap
 from actlab.activations import get
 from actlab.errors import UnknownName, UsageError
 
@@ -91,6 +91,15 @@ def test_matching_the_gain_keeps_the_size_of_activations():
         before = model(x).std()
         sizes[gain] = (swap(model, "gelu", gain=gain).model(x).std() / before).item()
     assert sizes["keep"] < 0.6 and 0.8 < sizes["match"] < 1.25
+
+
+def test_a_users_own_activation_can_be_exchanged_too():
+    own = define("own", "x * tanh(c * x)", c=1.5)
+    for gain in ("keep", "match"):
+        model = nn.Sequential(nn.Linear(4, 4), own.module(), nn.Linear(4, 4))
+        assert swap(model, "gelu", gain=gain).exchanged == (("1", "own", "gelu"),)
+    model = nn.Sequential(nn.Linear(4, 4), own.module(), nn.ReLU())
+    assert swap(model, {"relu": "mish"}).exchanged == (("2", "relu", "mish"),)
 
 
 def test_evaluation_mode_and_learnt_parameters_survive():

@@ -11,8 +11,8 @@ from torch.nn import functional as F
 from . import activations
 from ._language import say
 from .activations import Activation, Pointwise, VectorActivation
-from .errors import UsageError, first_line
-from .properties import measure
+from .errors import UnknownName, UsageError, first_line
+from .properties import Properties
 
 # What the modules of torch are in the catalogue, with the attributes that are their parameters.
 _MODULES: dict[type[nn.Module], tuple[str, dict[str, str]]] = {
@@ -109,9 +109,15 @@ def _wanted(new: str | dict[str, str]) -> Callable[[str], str | None]:
     table = {activations.get(old).name: replacement for old, replacement in new.items()}
     for replacement in table.values():
         _pointwise(replacement)
-    return lambda old: table.get(
-        old, table.get(activations.get(old).name) if activations.get(old).name not in new else None
-    )
+    return lambda old: table.get(old) or table.get(_canonical(old))
+
+
+def _canonical(name: str) -> str:
+    """The entry's own name for an alias; a user's own activation keeps its name."""
+    try:
+        return activations.get(name).name
+    except UnknownName:
+        return name
 
 
 def _pointwise(name: str) -> Activation:
@@ -138,22 +144,22 @@ def _modules(model: nn.Module, wanted: Callable[[str], str | None], gain: str) -
         if module not in made:
             made[module] = activations.layer(replacement)().train(module.training)
             if gain == "match":
-                _match(order[order.index(module) + 1 :], found, replacement)
+                before = module.activation if isinstance(module, Pointwise) else activations.get(found[0])
+                _match(order[order.index(module) + 1 :], before.properties(**found[1]), replacement)
         parent, _, child = name.rpartition(".")
         setattr(model.get_submodule(parent), child, made[module])
         yield name, found[0], replacement
 
 
-def _match(after: list[nn.Module], old: tuple[str, dict[str, float]], new: str) -> None:
+def _match(after: list[nn.Module], before: Properties, new: str) -> None:
     """Scale the next weights by what the new function changes about its output.
 
     A network whose weights suit the old one has inputs to it of the deviation of its gain (He et al. 2015, section 2.2).
     """
     following = next((module for module in after if isinstance(module, _WEIGHTED)), None)
     if following is not None:
-        before, now = activations.get(old[0]), activations.get(new)
-        measured = measure(before, **old[1])
-        ratio = measured.expected(2, deviation=measured.gain) / measure(now).expected(2, deviation=measured.gain)
+        now = activations.get(new).properties()
+        ratio = before.expected(2, deviation=before.gain) / now.expected(2, deviation=before.gain)
         with torch.no_grad():
             following.weight.mul_(ratio**0.5)
 

@@ -11,8 +11,8 @@ from ._tree import Node, number
 
 def over_common(node: Node) -> Node:
     """The sum with such pairs of fractions joined."""
-    while node.function == "+" and len(node.arguments) <= 6:
-        pairs = permutations(node.arguments, 2)
+    for _ in range(5):
+        pairs = permutations(node.arguments, 2) if node.function == "+" and len(node.arguments) <= 6 else ()
         found = next(((one, other, joined) for one, other in pairs if (joined := _joined(one, other))), None)
         if found is None:
             break

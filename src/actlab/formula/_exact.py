@@ -24,11 +24,11 @@ _MOST_BITS, _NOTHING = 1 << 15, libmp.mpf_shift(libmp.fone, -1100)
 
 def function(tree: Node, parameters: tuple[str, ...], order: int, digits: int) -> Callable[..., Any]:
     """The callable of x and the parameters by name: an mpmath.mpf of that many digits, NaN where the formula is undefined."""
-    if not 1 <= digits <= MOST_DIGITS:
+    if not isinstance(digits, int) or not 1 <= digits <= MOST_DIGITS:
         raise FormulaError(
             say(
-                f"formula: expected 1 to {MOST_DIGITS} digits; got {digits}",
-                f"公式：位数应为 1 至 {MOST_DIGITS}；得到 {digits}",
+                f"formula: expected 1 to {MOST_DIGITS} digits; got {digits!r}",
+                f"公式：位数应为 1 至 {MOST_DIGITS}；得到 {digits!r}",
             )
         )
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 from keyword import iskeyword
 from typing import TYPE_CHECKING, Any
 
@@ -163,7 +164,7 @@ def parse(text: str, parameters: Iterable[str] = ()) -> Formula:
 def _parameter_names(parameters: Iterable[str]) -> tuple[str, ...]:
     if isinstance(parameters, str) or not isinstance(parameters, Iterable):
         raise _bad_parameters(parameters)
-    names = tuple(parameters)
+    names = tuple(islice(parameters, _MOST_PARAMETERS + 1))
     for i, one in enumerate(names):
         if not isinstance(one, str) or not (one.isascii() and one.isidentifier()) or len(one) > _LONGEST_NAME:
             raise _bad_parameters(one)

@@ -48,7 +48,9 @@ class Evaluation:
         arguments = [self.series(argument) for argument in node.arguments]
         if any(one.middle == NAN for argument in arguments for one in argument):
             return self.constant(Ball(NAN), everywhere=True)
-        return getattr(self, _METHODS[node.function])(*arguments) if node.function in _METHODS else self.elementary(node.function, *arguments)  # fmt: skip
+        if node.function in _METHODS:
+            return getattr(self, _METHODS[node.function])(*arguments)
+        return self.elementary(node.function, *arguments)
 
     def constant(self, value: Ball, *, everywhere: bool = False) -> Series:
         return [value] + [value if everywhere else _NOTHING] * (self.length - 1)

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ._error import wrong_parameters
+from .._language import say
+from ._error import FormulaError, wrong_parameters
 from ._functions import ELEMENTARY
 from ._program import Program
 
@@ -24,6 +25,11 @@ def function(program: Program, parameters: tuple[str, ...]) -> Callable[..., Ten
     def call(x: Tensor, **values: Tensor | float) -> Tensor:
         if values.keys() != set(parameters):
             raise wrong_parameters(parameters, values)
+        if not isinstance(x, Tensor) or x.is_complex():
+            kind = "complex" if isinstance(x, Tensor) else type(x).__name__
+            raise FormulaError(
+                say(f"formula: expected a tensor of real numbers; got {kind}", f"公式：应为实数张量；得到 {kind}")
+            )
         kind = x.dtype if x.dtype.is_floating_point else torch.get_default_dtype()
         wide = x.to(_WIDER.get(kind, kind))
         result = _run(program, [wide, *(_tensor(values[name], wide) for name in parameters)])
