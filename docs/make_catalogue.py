@@ -68,7 +68,7 @@ def facts(entry: activations.Activation) -> list[tuple[str, str]]:
         (say("largest slope", "最大斜率"), number(measured.lipschitz)),
         (say("saturates below, above", "饱和（左，右）"), ", ".join(ends)),
         ("f(0), f'(0)", f"{number(measured.at_zero)}, {number(measured.slope_at_zero)}"),
-        ("E[f(Z)], E[f(Z)²], E[f'(Z)²]", f"{measured.mean:.4f}, {measured.second_moment:.4f}, {measured.slope_second_moment:.4f}"),
+        ("E[f(Z)], E[f(Z)²], E[f'(Z)²]", f"{round(measured.mean, 4) + 0.0:.4f}, {measured.second_moment:.4f}, {measured.slope_second_moment:.4f}"),
         (say("gain forward, backward", "增益（前向，反向）"), ", ".join("∞" if isinf(g) else f"{g:.4f}" for g in (measured.gain, measured.backward_gain))),
     ]  # fmt: skip
 

@@ -112,8 +112,8 @@ def form_text(measured: "Properties") -> str:
         (measured.kinks, say("kinks at", "折点在")),
         (measured.bends, say("f'' jumps at", "二阶导数间断于")),
     )
-    places = "; ".join(f"{words} {', '.join(map(number, found))}" for found, words in kinds if found)
-    return form(measured) + (f": {places}" if places else "")
+    places = [f"{words} {', '.join(map(number, found))}" for found, words in kinds if found]
+    return "; ".join(places if measured.jumps or measured.kinks else [form(measured), *places])
 
 
 @app.command(
@@ -222,14 +222,18 @@ def _charts(entry: "Activation", values: dict[str, float]) -> None:
     from ._braille import chart
 
     x = torch.linspace(-5, 5, 401, dtype=torch.float64)
+    measured = entry.properties(**values)
     blocks = []
-    for order, title in ((0, "f"), (1, "f'")):
+    for order, title, breaks in ((0, "f", measured.jumps), (1, "f'", (*measured.jumps, *measured.kinks))):
         y = entry.evaluate(x, order, **values)
+        for place in breaks:  # a gap, not a stroke from one side to the other
+            y = torch.where((x - place).abs() < 0.08, torch.nan, y)
         low, high = float(y.nan_to_num().clamp(-6, 6).min()), float(y.nan_to_num().clamp(-6, 6).max())
         low, high = min(low, 0.0), max(high, 0.0)
         if high - low < 1e-9:
             low, high = -1.0, 1.0
-        lines = chart(y.tolist(), width=34, height=11, low=low, high=high, left=-5, right=5)
+        shown = [None if value != value else value for value in y.tolist()]
+        lines = chart(shown, width=34, height=11, low=low, high=high, left=-5, right=5)
         blocks.append([f"{title}(x)", *lines])
     width = max(map(len, blocks[0]))
     for left, right in zip(*blocks, strict=True):
@@ -253,7 +257,7 @@ def _facts(entry: "Activation", values: dict[str, float]) -> None:
         (say("steepest", "最大斜率"), say(f"|f'| up to {number(measured.lipschitz)} (Lipschitz constant)", f"|f'| 最大为 {number(measured.lipschitz)}（Lipschitz 常数）")),
         (say("saturates", "饱和"), say(f"below {ends[0]}, above {ends[1]} (|f'| under 0.1 % of its maximum)", f"左侧 {ends[0]}，右侧 {ends[1]}（|f'| 低于最大值的 0.1%）")),
         (say("at zero", "零点处"), f"f(0) = {number(measured.at_zero)}, f'(0) = {number(measured.slope_at_zero)}"),
-        (say("for Z ~ N(0,1)", "Z ~ N(0,1) 时"), f"E[f(Z)] = {measured.mean:.4f}, E[f(Z)²] = {measured.second_moment:.4f}, E[f'(Z)²] = {measured.slope_second_moment:.4f}"),
+        (say("for Z ~ N(0,1)", "Z ~ N(0,1) 时"), f"E[f(Z)] = {round(measured.mean, 4) + 0.0:.4f}, E[f(Z)²] = {measured.second_moment:.4f}, E[f'(Z)²] = {measured.slope_second_moment:.4f}"),
         (say("gain", "增益"), say(f"{number(measured.gain)} keeps activations, {number(measured.backward_gain)} gradients, at their size", f"{number(measured.gain)} 保持前向幅度，{number(measured.backward_gain)} 保持梯度幅度")),
         *_parameter_rows(entry),
     ]  # fmt: skip
@@ -280,7 +284,7 @@ def _rows(rows: list[tuple[str, str]]) -> None:
 
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True, style="bold")
-    table.add_column()
+    table.add_column(overflow="fold")
     for words, text in rows:
         if text:
             table.add_row(f"  {words}", text)
