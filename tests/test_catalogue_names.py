@@ -159,7 +159,7 @@ def test_words_choose_a_variant(entry, option, meant):
 def test_entries_can_be_imported_by_name():
     from actlab.activations import gelu, quick_gelu, silu
 
-    assert gelu is get("gelu") and silu.name == "silu" and quick_gelu.name == "quick_gelu"
+    assert gelu is get("gelu") and silu is get("silu") and silu.name == "silu" and quick_gelu.name == "quick_gelu"
     with pytest.raises(ImportError):
         from actlab.activations import siul  # noqa: F401
 

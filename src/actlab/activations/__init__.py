@@ -18,8 +18,8 @@ from ._vector_spec import VectorActivation as VectorActivation
 for _family in iter_modules(__path__):
     if not _family.name.startswith("_"):
         import_module(f"{__name__}.{_family.name}")
-for _name in names():
-    get(_name).tie()
+for _entry in {id(one): one for one in map(get, names(aliases=True))}.values():
+    _entry.tie()
 
 
 def __getattr__(name: str) -> Activation | VectorActivation:

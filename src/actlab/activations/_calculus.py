@@ -82,8 +82,11 @@ def tied(body: Body, slope: Body, partials: tuple[Body | None, ...], widen: Wide
             return result.to(x.dtype) if rounds and result is not None else result
 
     def apply(x: Tensor, *parameters: Any) -> Tensor:
-        node = Tied if torch.compiler.is_dynamo_compiling() else Forward
-        return node.apply(x, *parameters)
+        if not torch.compiler.is_dynamo_compiling():
+            return Forward.apply(x, *parameters)
+        if any(torch.is_tensor(value) and value.requires_grad for value in (x, *parameters)):
+            return Tied.apply(x, *parameters)
+        return Tied.forward(x, *parameters)  # without gradients torch.compile mistakes *parameters for a context
 
     return apply
 

@@ -9,6 +9,7 @@ from ._spec import Activation
 
 _ENTRIES: dict[str, Any] = {}
 _ALIASES: dict[str, str] = {}
+_NAMED: dict[str, Any] = {}  # aliases that were asked for, so that asking again gives the same object
 
 
 def activation(**facts: Any) -> Callable[[Body], Activation]:
@@ -36,7 +37,9 @@ def get(name: str) -> Any:
     if name in _ENTRIES:
         return _ENTRIES[name]
     if name in _ALIASES:
-        return _ENTRIES[_ALIASES[name]].named(name)
+        if name not in _NAMED:
+            _NAMED[name] = _ENTRIES[_ALIASES[name]].named(name)
+        return _NAMED[name]
     raise UnknownName("activation", name, [*_ENTRIES, *_ALIASES])
 
 

@@ -210,7 +210,7 @@ class Activation:
     def named(self, name: str) -> "Activation":
         """This entry under another of its names, with the parameters that the name stands for."""
         preset = self.presets.get(name, {})
-        return replace(self, name=name, preset={**self.preset, **preset}).tie() if preset else self
+        return replace(self, name=name, preset={**self.preset, **preset}) if preset else self
 
     def _resolved(self, x: Any, given: dict[str, Any]) -> tuple["Activation", tuple[Any, ...]]:
         """The entry meant, and values for all its parameters in order."""
@@ -222,10 +222,16 @@ class Activation:
                     f"{self.name}：应为浮点张量；得到 {kind}",
                 )
             )
-        entry, given = self.variant(given) if self.variants else (self, given)
+        if self.variants:
+            entry, rest = self.variant(given)
+            return entry, entry._in_order(rest)
+        return self, self._in_order(given)
+
+    def _in_order(self, given: dict[str, Any]) -> tuple[Any, ...]:
+        """Values for all parameters, checked where they are given."""
         if given:
-            entry.check(given)
-        return entry, tuple(given.get(p.name, entry.preset.get(p.name, p.default)) for p in entry._all)
+            self.check(given)
+        return tuple({**self.values(), **given}.values())
 
     def check(self, given: dict[str, Any]) -> None:
         """Raises TypeError for an unknown parameter and UsageError for a value outside its domain."""
