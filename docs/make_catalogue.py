@@ -59,7 +59,7 @@ def facts(entry: activations.Activation) -> list[tuple[str, str]]:
         if measured.minimum_at is None
         else say(f", least at {measured.minimum_at:.6g}", f"，在 {measured.minimum_at:.6g} 处最小")
     )
-    never = say("never", "从不")
+    never = say("never", "不饱和")
     ends = [never if end is None else number(end) for end in (measured.saturates_left, measured.saturates_right)]
     return [
         (say("range", "值域"), range_text(measured) + least),

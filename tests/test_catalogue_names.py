@@ -209,3 +209,28 @@ def test_prelu_per_channel_and_per_element_are_torchs():
             torch.testing.assert_close(layer(x), reference(x))
         else:
             torch.testing.assert_close(layer(x), torch.where(x > 0, x, layer.a * x))
+
+
+def test_a_parameter_that_is_nan_is_not_hidden():
+    for name in ("prelu", "swish", "snake", "star_relu", "xielu"):
+        first = next(one.name for one in get(name).parameters if one.domain.learnable)
+        assert get(name)(torch.tensor([-1.0, 2.0]), **{first: torch.tensor(torch.nan)}).isnan().any(), name
+
+
+@pytest.mark.parametrize(
+    ("name", "parameter"), [("swish", "b"), ("xielu", "alpha_p"), ("xielu", "alpha_n"), ("prelu", "a")]
+)
+def test_second_derivatives_hold_where_a_learnt_parameter_is_zero(name, parameter):
+    x = torch.tensor([-1.3, 0.7, 2.0], dtype=torch.float64, requires_grad=True)
+    zero = torch.zeros((), dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradgradcheck(lambda x, value: get(name)(x, **{parameter: value}), (x, zero))
+
+
+def test_numpys_numbers_are_numbers_and_properties_check_theirs():
+    import numpy as np
+
+    torch.testing.assert_close(get("elu")(X, a=np.float32(0.5)), get("elu")(X, a=0.5))
+    with pytest.raises(UsageError, match="a must lie in"):
+        get("elu").properties(a=-2.0)
+    with pytest.raises(UsageError, match="no activation 'None'"):
+        get(None)

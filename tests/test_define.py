@@ -95,3 +95,19 @@ def test_refusals(name, formula, parameters):
     with pytest.raises((UsageError, TypeError)) as raised:
         actlab.define(name, formula, **parameters)
     assert str(raised.value) and "\n" not in str(raised.value)
+
+
+def test_the_identity_and_functions_that_are_not_defined_everywhere():
+    x = torch.tensor([0.5, 2.0], requires_grad=True)
+    same = actlab.define("same", "x")
+    same(x).sum().backward()
+    assert x.grad.tolist() == [1, 1] and same(x).tolist() == [0.5, 2.0]
+    assert actlab.define("root", "sqrt(x)").properties().lower == 0
+    with pytest.raises(UsageError, match="undefined everywhere"):
+        assert actlab.define("nowhere", "log(-1 - x^2)").properties().lower
+
+
+@pytest.mark.parametrize("name", ["forward", "training", "size", "axis", "half", "names"])
+def test_a_parameter_may_not_take_a_name_of_the_layer(name):
+    with pytest.raises(UsageError, match=f"cannot be called '{name}'"):
+        actlab.define("own", f"{name} * x", **{name: 2.0})

@@ -123,3 +123,64 @@ def test_refusals(new, kind, words):
     with pytest.raises(kind) as raised:
         swap(plain(), new)
     assert words in str(raised.value)
+
+
+class InPlace(Functional):
+    def forward(self, x):
+        x = self.first(x)
+        F.relu(x, inplace=True)
+        return self.second(x)
+
+
+class Dropping(Functional):
+    def forward(self, x):
+        return F.dropout(F.relu(self.first(x)), 0.5, training=self.training)
+
+
+def test_an_activation_in_place_whose_result_is_not_used_stays_in_effect():
+    model = InPlace()
+    expected = model.second(F.gelu(model.first(X)))
+    torch.testing.assert_close(swap(model, "gelu").model(X), expected)
+
+
+def test_code_that_differs_between_training_and_evaluation_is_left_alone():
+    with pytest.raises(UsageError, match="differs between training and evaluation"):
+        swap(Dropping(), "gelu")
+
+
+def test_mode_type_hooks_and_unused_parts_survive_tracing():
+    model = Functional().double().eval()
+    model.spare = nn.Linear(2, 2)
+    calls = []
+    model.register_forward_hook(lambda *_: calls.append(1))
+    done = swap(model, {"relu": "star_relu"}).model
+    done(X.double())
+    assert calls and not done.training and "spare.weight" in done.state_dict()
+    assert {parameter.dtype for name, parameter in done.named_parameters() if name.startswith("swapped")} == {
+        torch.float64
+    }
+
+
+def test_matching_the_gain_reaches_calls_of_functions():
+    model = Functional()
+    before = model.second.weight.clone()
+    swap(model, {"relu": "tanh"}, gain="match")
+    assert not torch.equal(model.second.weight, before)
+
+
+def test_torchs_fast_path_of_a_transformer_layer_is_told():
+    torch.manual_seed(0)
+    layer = nn.TransformerEncoderLayer(8, 2, 16, activation=nn.GELU(), batch_first=True, dropout=0.0).eval()
+    done = swap(layer, "mish").model
+    x = torch.randn(2, 3, 8)
+    with torch.no_grad():
+        fast = done(x)
+    torch.testing.assert_close(fast, done(x))
+
+
+def test_the_name_of_an_entry_reaches_what_its_aliases_fix():
+    model = nn.Sequential(nn.Linear(4, 4), nn.SiLU(), nn.ReLU6())
+    assert swap(model, {"swish": "gelu", "clipped_relu": "tanh"}).exchanged == (
+        ("1", "silu", "gelu"),
+        ("2", "relu6", "tanh"),
+    )

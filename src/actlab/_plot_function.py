@@ -20,7 +20,8 @@ _HIGHEST = 6.0
 
 def draw_function(axes: Axes, entry: "Activation", lang: Language, values: dict[str, float], span: float) -> None:
     """f, f' and f'' from -span to span. Lines break at jumps; where a value jumps, dots say which side it belongs to."""
-    breaks = sorted({place for place in entry.points((*entry.kinks, *entry.jumps), **values) if abs(place) < span})
+    found = entry.properties(**values)
+    breaks = sorted({place for place in (*found.jumps, *found.kinks, *found.bends) if abs(place) < span})
     shown: list[Any] = []
     for order in (2, 1, 0):
         for number, (low, high) in enumerate(zip([-span, *breaks], [*breaks, span], strict=True)):

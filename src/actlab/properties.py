@@ -7,6 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ._language import say
+from .errors import UsageError
+
 Array = Any  # of numpy, float64
 _SPAN = 40.0
 _FAR, _FARTHER = 1e4, 1e8  # what goes on growing from here to there has no bound
@@ -28,7 +31,12 @@ class Properties:
 
     @cached_property
     def _y(self) -> Array:
-        return self._function(self._x)
+        y = self._function(self._x)
+        if np.isnan(y).all():
+            raise UsageError(
+                say("the function is undefined everywhere: nothing to measure", "函数处处无定义，无从测量")
+            )
+        return y
 
     @cached_property
     def _slope(self) -> Array:
@@ -227,7 +235,8 @@ def _among(place: float, places: tuple[float, ...]) -> bool:
 def _breaks(f: Any, x: Array, y: Array) -> tuple[float, ...]:
     """Where f jumps: the intervals of the grid whose rise does not shrink when they are cut into eight, again and again."""
     scale = min(float(np.abs(y[np.isfinite(y)]).max(initial=0.0)), 1.0) or 1.0
-    rise = np.abs(np.diff(y))
+    with np.errstate(invalid="ignore"):
+        rise = np.nan_to_num(np.abs(np.diff(y)), posinf=0.0)
     typical = np.minimum(np.roll(rise, 2), np.roll(rise, -2))
     suspects = np.flatnonzero((rise > 1e-6 * scale) & (rise > 1.2 * typical))
     low, high, first = x[suspects], x[suspects + 1], rise[suspects]
@@ -254,6 +263,7 @@ def _rises(y: Array) -> bool:
 
 def _least(function: _Function, x: Array, y: Array, sign: int, breaks: tuple[float, ...]) -> tuple[float, float | None]:
     """The infimum of sign * f, and where it is taken if that is one point of the inside."""
+    y = np.where(np.isnan(y), np.inf, y)  # where it is undefined it takes no value
     far, farther = sign * function(np.array([-_FAR, _FAR])), sign * function(np.array([-_FARTHER, _FARTHER]))
     if (farther < np.minimum(3 * far, -50)).any():  # NaN, of a wave that has no limit, is none
         return -np.inf, None
@@ -270,6 +280,8 @@ def _least(function: _Function, x: Array, y: Array, sign: int, breaks: tuple[flo
 
 def _lowest(x: Array, y: Array) -> int:
     """The lowest point of the grid; of several that are equally low, as a wave has, the one nearest to zero."""
+    if not np.isfinite(y.min()):
+        return int(y.argmin())
     low = np.flatnonzero(y <= y.min() + 1e-3 * max(abs(y.min()), 1e-6))
     at = int(low[np.abs(x[low]).argmin()])
     while at > 0 and y[at - 1] < y[at]:
@@ -298,7 +310,7 @@ def _lipschitz(
         return float("inf")
     special = np.concatenate([[0.0], *((b - 1e-12, b, b + 1e-12) for b in breaks)])
     far = np.abs(function(np.array([-_FAR, _FAR, -1e6, 1e6]), 1))
-    size = np.abs(slope)
+    size = np.nan_to_num(np.abs(slope))
     top = float(size.max())
     if not np.isfinite(far).all() or far.max() > 2 * top:
         return float("inf")
@@ -315,7 +327,7 @@ def _lipschitz(
 
 
 def _saturation(function: _Function, x: Array, slope: Array, steepest: float) -> tuple[float | None, float | None]:
-    size = np.abs(slope)
+    size = np.nan_to_num(np.abs(slope))
     level = 1e-3 * (steepest if np.isfinite(steepest) else size.max())
     alive = np.flatnonzero(size >= level)
     if not len(alive) or level == 0:

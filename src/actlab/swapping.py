@@ -35,9 +35,17 @@ _FUNCTIONS: dict[Any, str] = {
     F.relu: "relu", torch.relu: "relu", F.relu6: "relu6", F.gelu: "gelu", F.silu: "silu", F.mish: "mish", F.elu: "elu", F.selu: "selu",
     F.celu: "celu", F.leaky_relu: "leaky_relu", F.hardswish: "hard_swish", F.hardtanh: "hard_tanh", F.softplus: "softplus",
     F.softsign: "softsign", F.tanhshrink: "tanh_shrink", F.logsigmoid: "log_sigmoid", F.hardsigmoid: "hardsigmoid",
-    F.sigmoid: "sigmoid", torch.sigmoid: "sigmoid", F.tanh: "tanh", torch.tanh: "tanh",
+    F.sigmoid: "sigmoid", torch.sigmoid: "sigmoid", F.tanh: "tanh", torch.tanh: "tanh", torch.relu_: "relu", F.elu_: "elu",
+    F.leaky_relu_: "leaky_relu", F.hardtanh_: "hard_tanh", torch.selu: "selu", torch.celu: "celu", F.prelu: "prelu", F.rrelu: "rrelu",
 }  # fmt: skip
-_METHODS = {"relu": "relu", "relu_": "relu", "sigmoid": "sigmoid", "tanh": "tanh"}
+_METHODS = {
+    "relu": "relu",
+    "relu_": "relu",
+    "sigmoid": "sigmoid",
+    "sigmoid_": "sigmoid",
+    "tanh": "tanh",
+    "tanh_": "tanh",
+}
 _GATES = {"sigmoid", "hardsigmoid", "hard_sigmoid", "log_sigmoid", "identity"}
 _WEIGHTED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
@@ -69,9 +77,9 @@ def swap(model: nn.Module, new: str | dict[str, str], *, gain: str = "keep") -> 
     left: list[tuple[str, str]] = []
     traced = _traced(model, left)
     if traced is not None and any(_function_of(node) for node in traced.graph.nodes):
-        found = list(_calls(traced, wanted))
+        found = list(_calls(model, traced, wanted, gain))
         exchanged += found
-        model = traced if found else model
+        model = _finish(traced, model) if found else model
     left += [(name, _reason(old)) for name, old in _kept(model, wanted)]
     if not exchanged:
         raise UsageError(
@@ -87,7 +95,7 @@ def swap(model: nn.Module, new: str | dict[str, str], *, gain: str = "keep") -> 
 def known_as(module: nn.Module) -> tuple[str, dict[str, float]] | None:
     """Name and parameters of the catalogue's entry that this module computes; None if it is no activation known here."""
     if isinstance(module, Pointwise):
-        values = {name: value for name in module.names if isinstance(value := getattr(module, name), float)}
+        values = {name: _number(getattr(module, name)) for name in module.names}
         return module.activation.name, {
             name: value for name, value in values.items() if name not in module.activation.preset
         }
@@ -101,6 +109,11 @@ def known_as(module: nn.Module) -> tuple[str, dict[str, float]] | None:
     return None
 
 
+def _number(value: Any) -> float:
+    """A parameter as a number; the mean of one that is learnt for each channel."""
+    return float(value.detach().float().mean()) if torch.is_tensor(value) else float(value)
+
+
 def _wanted(new: str | dict[str, str]) -> Callable[[str], str | None]:
     """The new name for an old one."""
     if isinstance(new, str):
@@ -109,13 +122,21 @@ def _wanted(new: str | dict[str, str]) -> Callable[[str], str | None]:
     table = {activations.get(old).name: replacement for old, replacement in new.items()}
     for replacement in table.values():
         _pointwise(replacement)
-    return lambda old: table.get(old) or table.get(_canonical(old))
+    return lambda old: table.get(old) or table.get(_canonical(old)) or table.get(_base(old))
 
 
 def _canonical(name: str) -> str:
     """The entry's own name for an alias; a user's own activation keeps its name."""
     try:
         return activations.get(name).name
+    except UnknownName:
+        return name
+
+
+def _base(name: str) -> str:
+    """The entry whose parameters an alias such as silu or relu6 fixes."""
+    try:
+        return activations.get(name).body.__name__
     except UnknownName:
         return name
 
@@ -139,15 +160,27 @@ def _modules(model: nn.Module, wanted: Callable[[str], str | None], gain: str) -
     for name, module in list(model.named_modules(remove_duplicate=False)):
         found = known_as(module)
         replacement = wanted(found[0]) if found else None
-        if found is None or replacement is None or not name:
+        if (
+            found is None
+            or replacement is None
+            or not name
+            or _canonical(replacement) == _canonical(found[0]) == found[0]
+        ):
             continue
         if module not in made:
             made[module] = activations.layer(replacement)().train(module.training)
+            made[module]._forward_hooks = module._forward_hooks
+            made[module]._forward_pre_hooks = module._forward_pre_hooks
+            if (like := next((p for p in model.parameters() if p.is_floating_point()), None)) is not None:
+                made[module].to(like.device, like.dtype)
             if gain == "match":
                 before = module.activation if isinstance(module, Pointwise) else activations.get(found[0])
                 _match(order[order.index(module) + 1 :], before.properties(**found[1]), replacement)
         parent, _, child = name.rpartition(".")
-        setattr(model.get_submodule(parent), child, made[module])
+        owner = model.get_submodule(parent)
+        setattr(owner, child, made[module])
+        if isinstance(owner, nn.TransformerEncoderLayer):  # torch's fast path asks this number, not the module
+            owner.activation_relu_or_gelu = {"relu": 1, "gelu": 2}.get(replacement, 0)
         yield name, found[0], replacement
 
 
@@ -172,15 +205,35 @@ class _Tracer(fx.Tracer):
 
 
 def _traced(model: nn.Module, left: list[tuple[str, str]]) -> fx.GraphModule | None:
+    """The model as a graph, if it can be one and is the same in training and evaluation."""
+    if isinstance(model, nn.ModuleDict | nn.ModuleList):
+        return None
+    modes = [(module, module.training) for module in model.modules()]
     try:
-        return fx.GraphModule(model, _Tracer().trace(model))
-    except Exception as error:  # whatever torch.fx makes of a model's code
-        text = say(
-            f"calls of functions, if any, could not be reached: {first_line(error)}",
-            f"无法追踪函数调用（若有）：{first_line(error)}",
+        graphs = [fx.GraphModule(model, _Tracer().trace(model.train(mode))) for mode in (True, False)]
+        text = (
+            ""
+            if graphs[0].code == graphs[1].code
+            else say(
+                "calls of functions were left, because the code differs between training and evaluation",
+                "函数调用未替换，因为训练与评估时的代码不同",
+            )
         )
+    except Exception as error:  # whatever torch.fx makes of a model's code
+        graphs, text = (
+            [],
+            say(
+                f"calls of functions, if any, could not be reached: {first_line(error)}",
+                f"无法追踪函数调用（若有）：{first_line(error)}",
+            ),
+        )
+    finally:
+        for module, training in modes:
+            module.training = training
+    if text:
         left.append((type(model).__name__, text))
         return None
+    return graphs[0]
 
 
 def _function_of(node: fx.Node) -> str | None:
@@ -191,23 +244,61 @@ def _function_of(node: fx.Node) -> str | None:
     return _METHODS.get(str(node.target)) if node.op == "call_method" else None
 
 
-def _calls(traced: fx.GraphModule, wanted: Callable[[str], str | None]) -> Iterator[tuple[str, str, str]]:
+def _calls(
+    model: nn.Module, traced: fx.GraphModule, wanted: Callable[[str], str | None], gain: str
+) -> Iterator[tuple[str, str, str]]:
     """Exchange calls of functions by modules named swapped_0, swapped_1, ..."""
-    found = []
+    found: list[tuple[str, str, str]] = []
+    like = next((p for p in model.parameters() if p.is_floating_point()), None)
     for node in list(traced.graph.nodes):
         old = _function_of(node)
         replacement = wanted(old) if old else None
         if old is None or replacement is None:
             continue
         name = f"swapped_{len(found)}"
-        traced.add_submodule(name, activations.layer(replacement)())
+        layer = activations.layer(replacement)().train(model.training)
+        traced.add_submodule(name, layer if like is None else layer.to(like.device, like.dtype))
+        source = node.args[0] if node.args else node.kwargs["input"]
+        if gain == "match":
+            _match(_later(traced, node), activations.get(old).properties(), replacement)
+        after = set(_after(node))
         with traced.graph.inserting_after(node):
-            fresh = traced.graph.call_module(name, (node.args[0] if node.args else node.kwargs["input"],))
+            fresh = traced.graph.call_module(name, (source,))
+        if _in_place(node):  # what comes later reads the changed input
+            source.replace_all_uses_with(fresh, delete_user_cb=lambda user, after=after: user in after)
         node.replace_all_uses_with(fresh)
         traced.graph.erase_node(node)
         found.append((node.name, old, replacement))
     traced.recompile()
     yield from found
+
+
+def _in_place(node: fx.Node) -> bool:
+    name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
+    return name.endswith("_") or bool(node.kwargs.get("inplace", False))
+
+
+def _after(node: fx.Node) -> Iterator[fx.Node]:
+    following = False
+    for one in node.graph.nodes:
+        if following:
+            yield one
+        following = following or one is node
+
+
+def _later(traced: fx.GraphModule, node: fx.Node) -> list[nn.Module]:
+    """The modules that are called after `node`."""
+    return [traced.get_submodule(str(one.target)) for one in _after(node) if one.op == "call_module"]
+
+
+def _finish(traced: fx.GraphModule, model: nn.Module) -> nn.Module:
+    """Give the traced model what tracing leaves out: its mode, its hooks, and the parts that its forward pass does not use."""
+    for name, child in model.named_children():
+        if not hasattr(traced, name):
+            traced.add_module(name, child)
+    traced._forward_hooks = model._forward_hooks
+    traced._forward_pre_hooks = model._forward_pre_hooks
+    return traced.train(model.training)
 
 
 def _kept(model: nn.Module, wanted: Callable[[str], str | None]) -> Iterator[tuple[str, str]]:

@@ -43,7 +43,8 @@ def tied(body: Body, slope: Body, partials: tuple[Body | None, ...], widen: Wide
         @staticmethod
         def forward(x: Tensor, *parameters: Any) -> Tensor:
             result = body(*map(widen, (x, *parameters)))
-            return result.to(x.dtype) if rounds else result
+            result = result.to(x.dtype) if rounds else result
+            return x.clone() if result is x else result
 
         @staticmethod
         def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:

@@ -40,7 +40,7 @@ def get(name: str) -> Any:
         if name not in _NAMED:
             _NAMED[name] = _ENTRIES[_ALIASES[name]].named(name)
         return _NAMED[name]
-    raise UnknownName("activation", name, [*_ENTRIES, *_ALIASES])
+    raise UnknownName("activation", str(name), [*_ENTRIES, *_ALIASES])
 
 
 def names(*, aliases: bool = False, vectors: bool = True) -> list[str]:

@@ -3,6 +3,7 @@
 import keyword
 from inspect import Parameter as Argument
 from inspect import Signature
+from math import isfinite
 from typing import Annotated, Any
 
 from torch import Tensor
@@ -10,7 +11,10 @@ from torch import Tensor
 from .._language import say
 from ..errors import UsageError
 from ..formula import parse
+from ._layer import Pointwise
 from ._spec import Activation, Domain
+
+_TAKEN = {"activation", "axis", "learn", "names", "order", "size", "training"}
 
 
 def define(name: str, formula: str, **parameters: float) -> Activation:
@@ -26,9 +30,18 @@ def define(name: str, formula: str, **parameters: float) -> Activation:
         raise UsageError(say(f"expected a name such as my_swish; got {name!r}", f"名称应形如 my_swish；得到 {name!r}"))
     definition = parse(formula, tuple(parameters))
     for key, value in parameters.items():
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        if hasattr(Pointwise, key) or key in _TAKEN:
             raise UsageError(
-                say(f"{name}: {key} must be a number; got {value!r}", f"{name}：{key} 应为数；得到 {value!r}")
+                say(
+                    f"{name}: a parameter cannot be called '{key}', which a layer has already",
+                    f"{name}：参数不能叫“{key}”，层已有此名",
+                )
+            )
+        if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+            raise UsageError(
+                say(
+                    f"{name}: {key} must be a finite number; got {value!r}", f"{name}：{key} 应为有限数；得到 {value!r}"
+                )
             )
     entry = Activation(
         body=_body(definition.torch(), name, formula, parameters),

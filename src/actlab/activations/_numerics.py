@@ -79,7 +79,9 @@ def negated(pair: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
 def minus_abs(pair: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
     """-|high + low|."""
     high, low = pair
-    return -high.abs(), torch.where(high > 0, -low, low)
+    return torch.where(high >= 0, -high, high), torch.where(
+        high >= 0, -low, low
+    )  # with the slope of its right side at 0
 
 
 def minus_square(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -100,6 +102,14 @@ def _share(e: Tensor, right: Tensor) -> Tensor:
     return quotient - quotient * (rest / whole)
 
 
+def bell(e: Tensor) -> Tensor:
+    """e / (1 + e)^2, for e up to 1, with what the sum leaves out put back."""
+    whole = 1 + e
+    rest = ((1 - whole) + e) / whole
+    quotient = e / whole
+    return (quotient - 2 * quotient * rest) / whole
+
+
 def alone(x: Tensor) -> tuple[Tensor, Tensor]:
     """x as a pair."""
     return x, torch.zeros_like(x)
@@ -107,7 +117,7 @@ def alone(x: Tensor) -> tuple[Tensor, Tensor]:
 
 def logistic(x: Tensor) -> Tensor:
     """1 / (1 + exp(-x)), accurate on both sides."""
-    return _share(torch.exp(-x.abs()), x >= 0)
+    return _share(torch.exp(torch.where(x >= 0, -x, x)), x >= 0)
 
 
 _SQRT_HALF = math.sqrt(0.5)

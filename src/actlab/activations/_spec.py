@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from inspect import getdoc, signature
 from itertools import pairwise
+from numbers import Real as Real_
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, get_type_hints
 
 import torch
@@ -57,7 +58,7 @@ class Parameter(NamedTuple):
                 )
             return
         low, high, _ = self.domain
-        if isinstance(value, bool) or not isinstance(value, int | float) or not low < value < high:
+        if isinstance(value, bool) or not isinstance(value, Real_) or not low < float(value) < high:
             raise UsageError(
                 say(
                     f"{owner}: {self.name} must lie in ({low:g}, {high:g}); got {value!r}",
@@ -305,6 +306,8 @@ class Activation:
         """What measuring it with these parameters finds."""
         from ..properties import measure
 
+        if parameters:
+            self.check(parameters)
         return measure(self, **parameters)
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:

@@ -182,7 +182,7 @@ def xielu(x: Tensor, alpha_p: Learnable = 0.2035149379, alpha_n: Learnable = -1.
 def _soft(value: float | Tensor) -> float | Tensor:
     """softplus of a parameter."""
     if torch.is_tensor(value):
-        return value.clamp(min=0) + torch.log1p(torch.exp(-value.abs()))
+        return torch.logaddexp(value, torch.zeros_like(value))
     return max(value, 0.0) + math.log1p(math.exp(-abs(value)))
 
 

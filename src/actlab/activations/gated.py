@@ -190,7 +190,7 @@ def swish(x: Tensor, b: Learnable = 1.0) -> Tensor:
     """Input times the sigmoid of b times itself; b is learnt, and fixed at 1 it is SiLU."""
     high, low = exact.product(x, b)
     gate = exact.sigmoid((high, low))
-    return torch.where(gate > 0, x * gate, torch.where(x.isnan(), x, -torch.zeros_like(x)))
+    return torch.where(gate == 0, -torch.zeros_like(x), x * gate)
 
 
 def _swish_parts(x: Tensor, b: float | Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -216,7 +216,7 @@ def _(x: Tensor, b: float | Tensor) -> Tensor:
 @swish.partial("b")
 def _(x: Tensor, b: float | Tensor) -> Tensor:
     _, _, up, down = _swish_parts(x, b)
-    return torch.where(up * down > 0, x * up * (x * down), torch.zeros_like(x))
+    return torch.where(up * down == 0, torch.zeros_like(x), x * up * (x * down))
 
 
 Below = Annotated[float, Domain(high=-0.17)]  # under the least value of GELU, so that nothing is cut off there

@@ -40,8 +40,7 @@ def sigmoid(x: Tensor) -> Tensor:
 
 @sigmoid.slope
 def _(x: Tensor) -> Tensor:
-    e = torch.exp(-x.abs())
-    return e / (1 + e).square()
+    return exact.bell(torch.exp(-x.abs()))
 
 
 @sigmoid.curve
@@ -86,8 +85,7 @@ def _sech_squared(high: Tensor, low: Tensor) -> Tensor:
 
 @tanh.slope
 def _(x: Tensor) -> Tensor:
-    t = torch.exp(-2 * x.abs())
-    return 4 * t / (1 + t).square()
+    return 4 * exact.bell(torch.exp(-2 * x.abs()))
 
 
 @tanh.curve
@@ -159,8 +157,7 @@ def symmetrical_sigmoid(x: Tensor) -> Tensor:
 
 @symmetrical_sigmoid.slope
 def _(x: Tensor) -> Tensor:
-    e = torch.exp(-x.abs())
-    return 2 * e / (1 + e).square()
+    return 2 * exact.bell(torch.exp(-x.abs()))
 
 
 @symmetrical_sigmoid.curve

@@ -206,9 +206,17 @@ def explain(entry: Any, values: dict[str, float]) -> None:
         (say("compare", "比较"), ", ".join(teaching.related) if teaching else ""),
         (say("source", "出处"), entry.source),
         (say("also", "别名"), ", ".join(also)),
-        *((library, call) for library, call in entry.elsewhere.items()),
+        *((library, call) for library, call in entry.elsewhere.items() if _as_elsewhere(entry, values)),
     ]
     _rows(rows)
+
+
+def _as_elsewhere(entry: Any, values: dict[str, float]) -> bool:
+    """Whether the parameters are those with which other libraries are named."""
+    defaults = {one.name: one.default for one in entry.parameters} | {
+        one.name: one.default for one in getattr(entry, "_all", ())
+    }
+    return all(defaults[name] == value for name, value in {**getattr(entry, "preset", {}), **values}.items())
 
 
 def _listed(values: dict[str, float]) -> str:
@@ -243,7 +251,7 @@ def _charts(entry: "Activation", values: dict[str, float]) -> None:
 
 def _facts(entry: "Activation", values: dict[str, float]) -> None:
     measured = entry.properties(**values)
-    never = say("never", "从不")
+    never = say("never", "不饱和")
     ends = [never if end is None else number(end) for end in (measured.saturates_left, measured.saturates_right)]
     lowest = (
         ""
@@ -259,12 +267,12 @@ def _facts(entry: "Activation", values: dict[str, float]) -> None:
         (say("at zero", "零点处"), f"f(0) = {number(measured.at_zero)}, f'(0) = {number(measured.slope_at_zero)}"),
         (say("for Z ~ N(0,1)", "Z ~ N(0,1) 时"), f"E[f(Z)] = {round(measured.mean, 4) + 0.0:.4f}, E[f(Z)²] = {measured.second_moment:.4f}, E[f'(Z)²] = {measured.slope_second_moment:.4f}"),
         (say("gain", "增益"), say(f"{number(measured.gain)} keeps activations, {number(measured.backward_gain)} gradients, at their size", f"{number(measured.gain)} 保持前向幅度，{number(measured.backward_gain)} 保持梯度幅度")),
-        *_parameter_rows(entry),
+        *_parameter_rows(entry, values),
     ]  # fmt: skip
     _rows(rows)
 
 
-def _parameter_rows(entry: "Activation") -> list[tuple[str, str]]:
+def _parameter_rows(entry: "Activation", values: dict[str, float]) -> list[tuple[str, str]]:
     rows = []
     for one in entry.parameters:
         domain = f"({number(one.domain.low)}, {number(one.domain.high)})"
@@ -272,7 +280,7 @@ def _parameter_rows(entry: "Activation") -> list[tuple[str, str]]:
         rows.append(
             (
                 say(f"parameter {one.name}", f"参数 {one.name}"),
-                f"{one.default:.6g}{say(' in ', '，范围 ')}{domain}{learns}",
+                f"{values.get(one.name, one.default):.6g}{say(' in ', '，范围 ')}{domain}{learns}",
             )
         )
     return rows
