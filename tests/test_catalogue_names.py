@@ -234,3 +234,20 @@ def test_numpys_numbers_are_numbers_and_properties_check_theirs():
         get("elu").properties(a=-2.0)
     with pytest.raises(UsageError, match="no activation 'None'"):
         get(None)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"size": -1},
+        {"size": 0},
+        {"size": True},
+        {"size": "3"},
+        {"size": 2.5},
+        {"size": (3, -1)},
+        {"size": 3, "axis": "c"},
+    ],
+)
+def test_sizes_that_cannot_be(options):
+    with pytest.raises(UsageError, match="swish: size must be a number of channels or a tuple of sizes"):
+        get("swish").module(**options)

@@ -116,3 +116,11 @@ def test_refusals():
         get("softmax")(torch.ones(2), dim=0.5)
     with pytest.raises(TypeError, match="expected a tensor of floating-point numbers"):
         get("softmax")(torch.ones(2, dtype=torch.int64))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_axis_that_is_not_there(name):
+    with pytest.raises(UsageError, match=f"{name}: expected an input with an axis 5; got shape"):
+        get(name)(torch.ones(2, 4), dim=5)
+    with pytest.raises(UsageError, match=f"{name}: expected an input with an axis -1; got shape"):
+        get(name)(torch.tensor(1.0))

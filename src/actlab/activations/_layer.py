@@ -12,6 +12,19 @@ if TYPE_CHECKING:
     from ._spec import Activation
 
 
+def _shape(name: str, size: Any, axis: Any) -> tuple[int, ...]:
+    """The shape of a learnt parameter; raises UsageError for sizes that cannot be."""
+    shape = () if size is None else tuple(size) if isinstance(size, tuple | list) else (size,)
+    if any(type(one) is not int or one < 1 for one in shape) or type(axis) is not int:
+        raise UsageError(
+            say(
+                f"{name}: size must be a number of channels or a tuple of sizes, and axis a whole number; got {size!r}, {axis!r}",
+                f"{name}：size 应为通道数或由大小组成的元组，axis 应为整数；得到 {size!r}、{axis!r}",
+            )
+        )
+    return shape
+
+
 class Pointwise(nn.Module):
     """`activation` with fixed parameters as numbers and those that learn as nn.Parameter.
 
@@ -37,7 +50,7 @@ class Pointwise(nn.Module):
         self.activation = activation
         self.size = size
         self.axis = axis
-        shape = () if size is None else (size,) if isinstance(size, int) else tuple(size)
+        shape = _shape(activation.name, size, axis)
         values = activation.values(parameters)
         self.names = tuple(values)
         learnt = {one.name for one in activation.parameters if one.domain.learnable} if learn else set[str]()

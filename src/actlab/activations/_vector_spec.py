@@ -48,6 +48,14 @@ class VectorActivation:
                 )
             )
         self.check(parameters)
+        dim = parameters.get("dim", -1)
+        if not -x.dim() <= dim < x.dim():
+            raise UsageError(
+                say(
+                    f"{self.name}: expected an input with an axis {dim}; got shape {tuple(x.shape)}",
+                    f"{self.name}：输入应有第 {dim} 轴；得到形状 {tuple(x.shape)}",
+                )
+            )
         return self.apply(x, **parameters)
 
     def apply(self, x: Tensor, **parameters: Any) -> Tensor:
