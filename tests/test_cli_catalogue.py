@@ -118,3 +118,12 @@ def test_list_needs_nothing_heavy():
     code = "import sys; from actlab.__main__ import run; run(['list']); print(sorted({'matplotlib', 'sympy', 'mpmath', 'lightning_fabric'} & set(sys.modules)))"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert out.splitlines()[-1] == "[]"
+
+
+def test_equivalents_are_those_of_the_name_and_the_parameters(cli):
+    assert "torch.nn.SiLU()" in cli("show", "silu").out
+    quick, hard = cli("show", "quick_gelu").out, cli("show", "hardsigmoid").out
+    assert "SiLU()" not in quick and "timm" in quick
+    assert "torch.nn.Hardsigmoid()" in hard and "torch.nn.Hardsigmoid()" not in cli("show", "hard_sigmoid").out
+    assert "torch.nn.LeakyReLU()" not in cli("show", "leaky_relu", "--set", "a=0.2").out
+    assert "0.2" in cli("show", "leaky_relu", "--set", "a=0.2").out

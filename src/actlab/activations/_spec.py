@@ -100,9 +100,9 @@ class Activation:
     )  # of "value", "slope" or "curve", where the usual ones cannot hold
     zh: str = field(default="", repr=False)
     teaching: Teaching | None = field(default=None, repr=False)
-    elsewhere: dict[str, str] = field(
-        default_factory=dict, repr=False
-    )  # the call in "torch", "keras", "jax", "huggingface"
+    # the call in "torch", "keras", "jax", "huggingface", "timm"; and the same for names with other parameters
+    elsewhere: dict[str, str] = field(default_factory=dict, repr=False)
+    elsewhere_as: dict[str, dict[str, str]] = field(default_factory=dict, repr=False)
     preset: dict[str, float] = field(default_factory=dict)
     made: tuple[str, str, tuple[tuple[str, float], ...]] | None = field(
         default=None, repr=False
@@ -211,7 +211,9 @@ class Activation:
     def named(self, name: str) -> "Activation":
         """This entry under another of its names, with the parameters that the name stands for."""
         preset = self.presets.get(name, {})
-        return replace(self, name=name, preset={**self.preset, **preset}) if preset else self
+        usual = all(one.default == preset.get(one.name, one.default) for one in self._all)
+        elsewhere = self.elsewhere_as.get(name, self.elsewhere if usual else {})
+        return replace(self, name=name, preset={**self.preset, **preset}, elsewhere=elsewhere) if preset else self
 
     def _resolved(self, x: Any, given: dict[str, Any]) -> tuple["Activation", tuple[Any, ...]]:
         """The entry meant, and values for all its parameters in order."""

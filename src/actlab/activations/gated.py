@@ -164,6 +164,7 @@ def _(x: Tensor) -> Tensor:
     formula="x / (1 + exp(-b * x))",
     source="Ramachandran, Zoph & Le 2017, arXiv:1710.05941; Elfwing, Uchibe & Doya 2017, arXiv:1702.03118 (b = 1)",
     presets={"silu": {"b": 1.0}, "quick_gelu": {"b": 1.702}},
+    elsewhere_as={"quick_gelu": {"huggingface": "quick_gelu", "timm": "quick_gelu"}},
     double=True,
     bounds={"curve": Bound(16, "1/2", _ROOT)},
     zh="输入乘以自身的 sigmoid；b 可学习，b = 1 即 SiLU。",

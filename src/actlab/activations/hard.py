@@ -88,6 +88,15 @@ def _(x: Tensor) -> Tensor:
     formula="clip(slope * x + 1/2, 0, 1)",
     source="Keras since 2015 and ONNX (slope 0.2), after the slope 1/2 of Courbariaux, Bengio & David 2015, arXiv:1511.00363",
     presets={"hardsigmoid": {"slope": 1 / 6}, "sparse_sigmoid": {"slope": 0.5}},
+    elsewhere_as={
+        "hardsigmoid": {
+            "torch": "torch.nn.Hardsigmoid()",
+            "keras": "keras.activations.hard_sigmoid",
+            "jax": "jax.nn.hard_sigmoid",
+            "timm": "hard_sigmoid",
+        },
+        "sparse_sigmoid": {"keras": "keras.activations.sparse_sigmoid", "jax": "jax.nn.sparse_sigmoid"},
+    },
     kinks=("-1/(2*slope)", "1/(2*slope)"),
     zh="sigmoid 的分段线性近似，计算便宜。",
     teaching=Teaching(

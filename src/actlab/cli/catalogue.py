@@ -213,10 +213,8 @@ def explain(entry: Any, values: dict[str, float]) -> None:
 
 def _as_elsewhere(entry: Any, values: dict[str, float]) -> bool:
     """Whether the parameters are those with which other libraries are named."""
-    defaults = {one.name: one.default for one in entry.parameters} | {
-        one.name: one.default for one in getattr(entry, "_all", ())
-    }
-    return all(defaults[name] == value for name, value in {**getattr(entry, "preset", {}), **values}.items())
+    defaults = {one.name: one.default for one in entry.parameters}
+    return all(defaults[name] == value for name, value in values.items())
 
 
 def _listed(values: dict[str, float]) -> str:
