@@ -184,3 +184,10 @@ def test_the_name_of_an_entry_reaches_what_its_aliases_fix():
         ("1", "silu", "gelu"),
         ("2", "relu6", "tanh"),
     )
+
+
+def test_parts_in_a_mode_of_their_own_stay_in_it():
+    model = Functional().train()
+    model.first.eval()
+    done = swap(model, "gelu").model
+    assert done.training and not done.first.training and done.second.training

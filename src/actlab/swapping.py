@@ -298,7 +298,8 @@ def _finish(traced: fx.GraphModule, model: nn.Module) -> nn.Module:
             traced.add_module(name, child)
     traced._forward_hooks = model._forward_hooks
     traced._forward_pre_hooks = model._forward_pre_hooks
-    return traced.train(model.training)
+    traced.training = model.training  # its parts keep their own modes
+    return traced
 
 
 def _kept(model: nn.Module, wanted: Callable[[str], str | None]) -> Iterator[tuple[str, str]]:

@@ -49,7 +49,7 @@ def _state(s: Session) -> dict[str, Any]:
         "scaler": s.fabric.strategy.precision.state_dict() or None,
         "progress": s.progress.model_dump_json(),
     }
-    return sharding.whole(state, s.first) if s.settings.shards else state
+    return sharding.whole(state, s.first)
 
 
 def check_divergence(s: Session) -> float:
@@ -73,7 +73,7 @@ def restore(s: Session) -> None:
     assert state is not None
     _fill(s.model, state["model"])
     for optimizer, saved in zip(s.optimizers, state["optimizers"], strict=True):
-        optimizer.load_state_dict(sharding.optimizer_state(saved, optimizer) if s.settings.shards else saved)
+        optimizer.load_state_dict(sharding.optimizer_state(saved, optimizer))
     if s.average is not None:
         s.average.load_state_dict(sharding.cut_like(state["average"], s.average.state_dict()))
     if state["scaler"] is not None:

@@ -41,13 +41,11 @@ def shard(model: nn.Module, mesh: Any) -> nn.Module:
 
 def whole(tree: Any, keep: bool) -> Any:
     """`tree` with every cut tensor gathered, on the CPU; None in its place unless `keep`. All processes must call this together."""
-    from torch.distributed.tensor import DTensor
-
     if isinstance(tree, dict):
         return {key: whole(value, keep) for key, value in tree.items()}
     if isinstance(tree, list | tuple):
-        return [whole(value, keep) for value in tree]
-    if isinstance(tree, DTensor):
+        return type(tree)(whole(value, keep) for value in tree)
+    if _is_cut(tree):
         gathered = tree.full_tensor()
         return gathered.cpu() if keep else None
     return tree
@@ -55,11 +53,11 @@ def whole(tree: Any, keep: bool) -> Any:
 
 def cut_like(tree: Any, like: Any) -> Any:
     """`tree` with its whole tensors cut as those in the same places of `like` are."""
-    from torch.distributed.tensor import DTensor, distribute_tensor
-
     if isinstance(tree, dict):
         return {key: cut_like(value, like.get(key)) for key, value in tree.items()} if isinstance(like, dict) else tree
-    if isinstance(like, DTensor) and torch.is_tensor(tree) and tree.shape == like.shape:
+    if _is_cut(like) and torch.is_tensor(tree) and tree.shape == like.shape:
+        from torch.distributed.tensor import distribute_tensor
+
         return distribute_tensor(tree.to(like.device), like.device_mesh, like.placements, src_data_rank=None)
     return tree
 
@@ -74,16 +72,19 @@ def optimizer_state(state: dict[str, Any], optimizer: torch.optim.Optimizer) -> 
     return {**state, "state": cut}
 
 
-def local(tensor: Tensor) -> Tensor:
+def _is_cut(tensor: Any) -> bool:
+    """Whether it is a DTensor, told without importing what most trainings never need."""
+    return hasattr(tensor, "full_tensor")
+
+
+def local(tensor: Any) -> Tensor:
     """The slice that this process holds; a tensor that is not cut as it is."""
-    slice_of = getattr(tensor, "to_local", None)
-    return tensor if slice_of is None else slice_of()
+    return tensor.to_local() if _is_cut(tensor) else tensor
 
 
-def gathered(tensor: Tensor) -> Tensor:
+def gathered(tensor: Any) -> Tensor:
     """The whole of a tensor that may be cut; then all processes must call this together."""
-    gather = getattr(tensor, "full_tensor", None)
-    return tensor if gather is None else gather()
+    return tensor.full_tensor() if _is_cut(tensor) else tensor
 
 
 def kind(module: nn.Module) -> str:
