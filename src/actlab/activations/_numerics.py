@@ -110,6 +110,16 @@ def bell(e: Tensor) -> Tensor:
     return (quotient - 2 * quotient * rest) / whole
 
 
+def sech_squared(pair: tuple[Tensor, Tensor]) -> Tensor:
+    """1 / cosh(high + low)^2; 1 - tanh^2 would be 0 from 9 on in float32."""
+    return 4 * bell(exp(minus_abs((2 * pair[0], 2 * pair[1]))))
+
+
+def gauss(x: Tensor) -> Tensor:
+    """exp(-x^2)."""
+    return exp(minus_square(x.clamp(-40, 40)))  # beyond, it is 0 in every type
+
+
 def alone(x: Tensor) -> tuple[Tensor, Tensor]:
     """x as a pair."""
     return x, torch.zeros_like(x)
@@ -138,11 +148,11 @@ def normal_cdf(pair: tuple[Tensor, Tensor]) -> Tensor:
     return 0.5 * (tail - torch.where(z > 0.5, tail * low * ratio, torch.zeros_like(z)))
 
 
-def normal_density(x: Tensor) -> Tensor:
-    """Density of the standard normal."""
-    x = x.clamp(-40, 40)  # beyond, it is 0 in every type
-    high, low = minus_square(x)
-    return exp((0.5 * high, 0.5 * low)) * 0.3989422804014327
+def normal_density(pair: tuple[Tensor, Tensor]) -> Tensor:
+    """Density of the standard normal at high + low."""
+    z = pair[0].clamp(-40, 40)  # beyond, it is 0 in every type
+    high, low = minus_square(z)
+    return 0.3989422804014327 * exp((0.5 * high, 0.5 * low - z * pair[1]))
 
 
 def polynomial(x: Tensor, coefficients: tuple[float, ...]) -> Tensor:

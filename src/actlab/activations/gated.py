@@ -78,7 +78,7 @@ def gelu(x: Tensor) -> Tensor:
 @gelu.slope
 def _(x: Tensor) -> Tensor:
     inner = x.clamp(-40, 40)
-    plain = exact.normal_cdf(exact.alone(inner)) + inner * exact.normal_density(inner)
+    plain = exact.normal_cdf(exact.alone(inner)) + inner * exact.normal_density(exact.alone(inner))
     close, series = exact.near(exact.alone(inner), _GELU_ROOT, _GELU)
     return torch.where(close, series, plain)
 
@@ -87,7 +87,7 @@ def _(x: Tensor) -> Tensor:
 def _(x: Tensor) -> Tensor:
     inner = x.clamp(-40, 40)
     less = (1.4142135623730951 - inner.abs()) - 9.667293313452913e-17
-    return exact.normal_density(inner) * less * (1.4142135623730951 + inner.abs())
+    return exact.normal_density(exact.alone(inner)) * less * (1.4142135623730951 + inner.abs())
 
 
 _TWICE_ROOT_TWO_OVER_PI = (1.5957691216057308, -9.96930880911092e-17)

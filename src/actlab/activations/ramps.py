@@ -41,8 +41,7 @@ def _(x: Tensor, b: float) -> Tensor:
 
 @softplus.curve
 def _(x: Tensor, b: float) -> Tensor:
-    e = exact.exp(exact.minus_abs(exact.product(x, b)))
-    return exact.times(e / (1 + e).square(), b)
+    return exact.times(exact.bell(exact.exp(exact.minus_abs(exact.product(x, b)))), b)
 
 
 @activation(
@@ -78,8 +77,7 @@ def _(x: Tensor) -> Tensor:
 
 @shifted_softplus.curve
 def _(x: Tensor) -> Tensor:
-    e = torch.exp(-x.abs())
-    return e / (1 + e).square()
+    return exact.bell(torch.exp(-x.abs()))
 
 
 @activation(
@@ -162,8 +160,7 @@ def _(x: Tensor) -> Tensor:
 
 @log_sigmoid.curve
 def _(x: Tensor) -> Tensor:
-    e = torch.exp(-x.abs())
-    return -e / (1 + e).square()
+    return -exact.bell(torch.exp(-x.abs()))
 
 
 def _root(x: Tensor, b: float) -> tuple[Tensor, Tensor]:
@@ -299,5 +296,4 @@ def _(x: Tensor) -> Tensor:
 
 @tanh_shrink.curve
 def _(x: Tensor) -> Tensor:
-    t = torch.exp(-2 * x.abs())
-    return 2 * torch.tanh(x) * (4 * t / (1 + t).square())
+    return 2 * torch.tanh(x) * exact.sech_squared(exact.alone(x))

@@ -77,21 +77,14 @@ def tanh(x: Tensor) -> Tensor:
     return torch.tanh(x)
 
 
-def _sech_squared(high: Tensor, low: Tensor) -> Tensor:
-    """1 / cosh(high + low)^2; 1 - tanh^2 would be 0 from |x| = 9 on in float32."""
-    t = exact.exp(exact.minus_abs((2 * high, 2 * low)))
-    return 4 * t / (1 + t).square()
-
-
 @tanh.slope
 def _(x: Tensor) -> Tensor:
-    return 4 * exact.bell(torch.exp(-2 * x.abs()))
+    return exact.sech_squared(exact.alone(x))
 
 
 @tanh.curve
 def _(x: Tensor) -> Tensor:
-    t = torch.exp(-2 * x.abs())
-    return -2 * torch.tanh(x) * (4 * t / (1 + t).square())
+    return -2 * torch.tanh(x) * exact.sech_squared(exact.alone(x))
 
 
 @activation(
@@ -122,14 +115,14 @@ def lecun_tanh(x: Tensor, A: Positive = 1.7159, S: Positive = 2 / 3) -> Tensor:
 
 @lecun_tanh.slope
 def _(x: Tensor, A: float, S: float) -> Tensor:
-    return exact.times(_sech_squared(*exact.product(x, S)), A * S)
+    return exact.times(exact.sech_squared(exact.product(x, S)), A * S)
 
 
 @lecun_tanh.curve
 def _(x: Tensor, A: float, S: float) -> Tensor:
     high, low = exact.product(x, S)
     y = torch.tanh(high)
-    return -2 * (A * S * S) * ((y + low * (1 - y * y)) * _sech_squared(high, low))
+    return -2 * (A * S * S) * ((y + low * (1 - y * y)) * exact.sech_squared((high, low)))
 
 
 @activation(
@@ -162,8 +155,7 @@ def _(x: Tensor) -> Tensor:
 
 @symmetrical_sigmoid.curve
 def _(x: Tensor) -> Tensor:
-    e = torch.exp(-x.abs())
-    return -torch.tanh(0.5 * x) * (2 * e / (1 + e).square())
+    return -2 * torch.tanh(0.5 * x) * exact.bell(torch.exp(-x.abs()))
 
 
 @activation(
@@ -310,19 +302,14 @@ def erf(x: Tensor) -> Tensor:
     return torch.special.erf(x)
 
 
-def _bell(x: Tensor) -> Tensor:
-    """exp(-x^2)."""
-    return exact.exp(exact.minus_square(x.clamp(-30, 30)))  # beyond, it is 0 in every type
-
-
 @erf.slope
 def _(x: Tensor) -> Tensor:
-    return 1.1283791670955126 * _bell(x)  # 2/sqrt(pi)
+    return 1.1283791670955126 * exact.gauss(x)  # 2/sqrt(pi)
 
 
 @erf.curve
 def _(x: Tensor) -> Tensor:
-    return -2.2567583341910251 * (x.clamp(-30, 30) * _bell(x))
+    return -2.2567583341910251 * (x.clamp(-40, 40) * exact.gauss(x))
 
 
 @activation(
@@ -354,19 +341,12 @@ def _standardised(x: Tensor, mu: float, sigma: float) -> tuple[Tensor, Tensor]:
     return q, rest + torch.where(q.isfinite(), low / sigma, torch.zeros_like(low))
 
 
-def _density(pair: tuple[Tensor, Tensor]) -> Tensor:
-    """Of the standard normal at high + low."""
-    z = pair[0].clamp(-40, 40)
-    high, low = exact.minus_square(z)
-    return 0.3989422804014327 * exact.exp((0.5 * high, 0.5 * low - z * pair[1]))
-
-
 @laplace.slope
 def _(x: Tensor, mu: float, sigma: float) -> Tensor:
-    return _density(_standardised(x, mu, sigma)) / sigma
+    return exact.normal_density(_standardised(x, mu, sigma)) / sigma
 
 
 @laplace.curve
 def _(x: Tensor, mu: float, sigma: float) -> Tensor:
     pair = _standardised(x, mu, sigma)
-    return -(pair[0].clamp(-40, 40) + pair[1]) * _density(pair) / sigma**2
+    return -(pair[0].clamp(-40, 40) + pair[1]) * exact.normal_density(pair) / sigma**2

@@ -48,7 +48,7 @@ def _serf_parts(x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         p,
         exact.logistic(x),
         torch.special.erf(p),
-        1.1283791670955126 * exact.exp(exact.minus_square(p.clamp(max=30))),
+        1.1283791670955126 * exact.gauss(p),
     )
 
 
@@ -91,23 +91,18 @@ def phish(x: Tensor) -> Tensor:
     return low * torch.tanh(gelu.body(low))
 
 
-def _sech_squared(y: Tensor) -> Tensor:
-    t = torch.exp(-2 * y.abs())
-    return 4 * t / (1 + t).square()
-
-
 @phish.slope
 def _(x: Tensor) -> Tensor:
     x = x.clamp(-40, 800)
     g = gelu.body(x)
-    return torch.tanh(g) + x * (_sech_squared(g) * gelu.bodies["slope"](x))
+    return torch.tanh(g) + x * (exact.sech_squared(exact.alone(g)) * gelu.bodies["slope"](x))
 
 
 @phish.curve
 def _(x: Tensor) -> Tensor:
     x = x.clamp(-40, 800)
     g, first, second = gelu.body(x), gelu.bodies["slope"](x), gelu.bodies["curve"](x)
-    return _sech_squared(g) * (2 * first + x * (second - 2 * torch.tanh(g) * first * first))
+    return exact.sech_squared(exact.alone(g)) * (2 * first + x * (second - 2 * torch.tanh(g) * first * first))
 
 
 @activation(
@@ -140,14 +135,14 @@ def tanh_exp(x: Tensor) -> Tensor:
 def _(x: Tensor) -> Tensor:
     x = x.clamp(-800, 10)
     w = torch.exp(x)
-    return torch.tanh(w) + x * (w * _sech_squared(w))
+    return torch.tanh(w) + x * (w * exact.sech_squared(exact.alone(w)))
 
 
 @tanh_exp.curve
 def _(x: Tensor) -> Tensor:
     x = x.clamp(-800, 10)
     w = torch.exp(x)
-    return w * _sech_squared(w) * (2 + x * (1 - 2 * w * torch.tanh(w)))
+    return w * exact.sech_squared(exact.alone(w)) * (2 + x * (1 - 2 * w * torch.tanh(w)))
 
 
 @activation(
