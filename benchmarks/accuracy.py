@@ -55,13 +55,13 @@ def inputs(dtype: torch.dtype, count: int) -> Tensor:
     return x[x.isfinite()]
 
 
-def errors(found: Tensor, exact: Tensor, dtype: torch.dtype, floor: Tensor | float = 0.0) -> Tensor:
-    """In ulp of the exact result, or of `floor` where that is larger; infinite where a finite result is not found."""
-    size = torch.maximum(exact.abs(), torch.as_tensor(floor, dtype=exact.dtype))
+def errors(found: Tensor, exact: Tensor, dtype: torch.dtype) -> Tensor:
+    """In ulp of `dtype`, by the exponent bits of the float64 result; infinite for a NaN; 0 where that result is beyond the type."""
     bits, least = _FORMAT[dtype]
-    exponent = torch.where(size > 0, torch.frexp(size).exponent - 1, least).clamp(min=least)
-    error = (found.double() - exact).abs() / torch.ldexp(torch.ones_like(size), exponent - bits)
-    return error.nan_to_num(nan=math.inf, posinf=math.inf)[exact.abs() <= torch.finfo(dtype).max]
+    exponent = ((exact.view(torch.int64) >> 52) & 0x7FF).clamp(min=1023 + least)
+    unit = ((exponent - bits) << 52).view(torch.float64)
+    error = (found.double() - exact).abs_().div_(unit).nan_to_num_(nan=math.inf, posinf=math.inf)
+    return torch.where(exact.abs() <= torch.finfo(dtype).max, error, torch.zeros_like(error))
 
 
 def torchs(function: Callable[[Tensor], Tensor], x: Tensor, order: int) -> Tensor:
