@@ -4,13 +4,12 @@ python docs/make_catalogue.py [--out docs/catalogue]
 """
 
 import argparse
-from math import isinf
 from pathlib import Path
 from typing import Any
 
 from actlab import _language, activations
 from actlab._language import say
-from actlab.cli.catalogue import form, form_text, number, range_text, trend
+from actlab._property_words import facts, form, number, range_text, trend
 from actlab.plot import activation_picture
 
 HERE = Path(__file__).parent
@@ -23,7 +22,7 @@ def page(entry: Any, lang: _language.Language) -> str:
     parts = [f"# {entry.name}", f"{entry.summary} {other}", *formulas(entry)]
     if isinstance(entry, activations.Activation):
         folder = "" if lang == "en" else "../"
-        parts += [f"![f, f' and f'']({folder}pictures/{entry.name}.svg)", table(facts(entry))]
+        parts += [f"![f, f' and f'']({folder}pictures/{entry.name}.svg)", table(facts(entry, {}))]
         if entry.parameters:
             parts.append(parameters(entry))
     if entry.teaching:
@@ -49,28 +48,6 @@ def formulas(entry: Any) -> list[str]:
     if entry.surrogate:
         return [f"$$f(x) = {entry.latex()}$$"]
     return [f"$$f(x) = {entry.latex()}$$", f"$$f'(x) = {entry.latex(1)}$$", f"$$f''(x) = {entry.latex(2)}$$"]
-
-
-def facts(entry: activations.Activation) -> list[tuple[str, str]]:
-    """What was measured."""
-    measured = entry.properties()
-    least = (
-        ""
-        if measured.minimum_at is None
-        else say(f", least at {measured.minimum_at:.6g}", f"，在 {measured.minimum_at:.6g} 处最小")
-    )
-    never = say("never", "不饱和")
-    ends = [never if end is None else number(end) for end in (measured.saturates_left, measured.saturates_right)]
-    return [
-        (say("range", "值域"), range_text(measured) + least),
-        (say("trend", "走势"), trend(measured) + (say(", convex", "，凸") if measured.convex else "")),
-        (say("form", "光滑性"), form_text(measured)),
-        (say("largest slope", "最大斜率"), number(measured.lipschitz)),
-        (say("saturates below, above", "饱和（左，右）"), ", ".join(ends)),
-        ("f(0), f'(0)", f"{number(measured.at_zero)}, {number(measured.slope_at_zero)}"),
-        ("E[f(Z)], E[f(Z)²], E[f'(Z)²]", f"{round(measured.mean, 4) + 0.0:.4f}, {measured.second_moment:.4f}, {measured.slope_second_moment:.4f}"),
-        (say("gain forward, backward", "增益（前向，反向）"), ", ".join("∞" if isinf(g) else f"{g:.4f}" for g in (measured.gain, measured.backward_gain))),
-    ]  # fmt: skip
 
 
 def parameters(entry: activations.Activation) -> str:

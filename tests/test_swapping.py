@@ -143,6 +143,67 @@ def test_an_activation_in_place_whose_result_is_not_used_stays_in_effect():
     torch.testing.assert_close(swap(model, "gelu").model(X), expected)
 
 
+class InPlaceModule(Functional):
+    """Ways to see that a module wrote into its input."""
+
+    def __init__(self, kind="dropped", traceable=True):
+        super().__init__()
+        self.kind, self.traceable = kind, traceable
+        self.act = nn.ReLU(inplace=True)
+
+    def forward(self, x):
+        if not self.traceable and x.sum() > 1e9:
+            return x
+        x = self.first(x)
+        if self.kind == "dropped":
+            self.act(x)
+            return self.second(x)
+        if self.kind == "reused":
+            return self.second(self.act(x) + x)
+        if self.kind == "viewed":
+            return self.second(self.act(x.view(-1, 8)) + x)
+        y = self.second(self.act(x))
+        y += self.second(torch.ones_like(y[:, :1]).expand(-1, 8))
+        return self.act(y)
+
+
+@pytest.mark.parametrize("traceable", [True, False])
+@pytest.mark.parametrize("kind", ["dropped", "reused", "viewed", "plain"])
+def test_modules_in_place_stay_so_where_it_shows(kind, traceable):
+    model = InPlaceModule(kind, traceable)
+    first = model.first(X)
+    second = {
+        "dropped": F.gelu(first),
+        "reused": 2 * F.gelu(first),
+        "viewed": 2 * F.gelu(first),
+        "plain": F.gelu(first),
+    }
+    expected = model.second(second[kind])
+    if kind == "plain":
+        expected = F.gelu(expected + model.second(torch.ones(3, 8)))
+    gradient = torch.autograd.grad(expected.square().sum(), model.first.weight)[0]
+    done = swap(model, "gelu").model
+    torch.testing.assert_close(done(X), expected)
+    torch.testing.assert_close(torch.autograd.grad(done(X).square().sum(), done.first.weight)[0], gradient)
+    plain = kind == "plain" and traceable
+    assert isinstance(done.act, nn.GELU) == plain
+    again = swap(done, {"gelu": "mish"}).model
+    assert torch.isfinite(again(X)).all()
+
+
+def test_a_function_is_not_exchanged_for_itself():
+    for module, name in ((nn.SiLU(), "silu"), (nn.Hardswish(), "hardswish"), (nn.Tanh(), "tanh")):
+        with pytest.raises(UsageError, match="found no activation"):
+            swap(nn.Sequential(nn.Linear(2, 2), module), name)
+    assert swap(nn.Sequential(nn.SiLU()), "swish").exchanged  # whose slope parameter learns
+
+
+def test_names_of_ones_own_activations_can_be_asked_for():
+    own = define("own_of_swap", "x * tanh(c * x)", c=1.5)
+    model = nn.Sequential(nn.Linear(4, 4), own.module(), nn.ReLU())
+    assert swap(model, {"own_of_swap": "gelu"}).exchanged == (("1", "own_of_swap", "gelu"),)
+
+
 def test_code_that_differs_between_training_and_evaluation_is_left_alone():
     with pytest.raises(UsageError, match="differs between training and evaluation"):
         swap(Dropping(), "gelu")

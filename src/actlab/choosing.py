@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from ._language import say
-from .activations._teaching import Text
+from .activations import Text
 from .errors import UnknownName, UsageError
 
 LAYERS = ("output", "hidden", "gate")

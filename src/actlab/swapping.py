@@ -9,21 +9,13 @@ from torch import fx, nn
 from torch.nn import functional as F
 
 from . import activations
+from ._in_place import WritesBack, after, seen_by_others
 from ._language import say
 from .activations import Activation, Pointwise, VectorActivation
+from .activations._torch_modules import twin_of
 from .errors import UnknownName, UsageError, first_line
 from .properties import Properties
 
-# What the modules of torch are in the catalogue, with the attributes that are their parameters.
-_MODULES: dict[type[nn.Module], tuple[str, dict[str, str]]] = {
-    nn.CELU: ("celu", {"a": "alpha"}), nn.ELU: ("elu", {"a": "alpha"}), nn.GELU: ("gelu", {}), nn.Hardshrink: ("hard_shrink", {"lambd": "lambd"}),
-    nn.Hardsigmoid: ("hardsigmoid", {}), nn.Hardswish: ("hard_swish", {}), nn.Hardtanh: ("hard_tanh", {"lo": "min_val", "hi": "max_val"}),
-    nn.LeakyReLU: ("leaky_relu", {"a": "negative_slope"}), nn.LogSigmoid: ("log_sigmoid", {}), nn.Mish: ("mish", {}), nn.PReLU: ("prelu", {}),
-    nn.ReLU: ("relu", {}), nn.ReLU6: ("relu6", {}), nn.RReLU: ("rrelu", {"l": "lower", "u": "upper"}), nn.SELU: ("selu", {}),
-    nn.Sigmoid: ("sigmoid", {}), nn.SiLU: ("silu", {}), nn.Softplus: ("softplus", {"b": "beta"}), nn.Softshrink: ("soft_shrink", {"lambd": "lambd"}),
-    nn.Softsign: ("softsign", {}), nn.Tanh: ("tanh", {}), nn.Tanhshrink: ("tanh_shrink", {}),
-    nn.Threshold: ("threshold", {"theta": "threshold", "value": "value"}),
-}  # fmt: skip
 # Classes of other packages, known by their names so that the packages need not be there.
 _FOREIGN = {
     "GELUActivation": "gelu", "NewGELUActivation": "gelu_tanh", "FastGELUActivation": "gelu_tanh", "QuickGELUActivation": "quick_gelu",
@@ -72,7 +64,7 @@ def swap(model: nn.Module, new: str | dict[str, str], *, gain: str = "keep") -> 
         raise UsageError(
             say(f"gain must be 'keep' or 'match'; got {gain!r}", f"gain 应为 'keep' 或 'match'；得到 {gain!r}")
         )
-    wanted = _wanted(new)
+    wanted = _wanted(model, new)
     exchanged = list(_modules(model, wanted, gain))
     left: list[tuple[str, str]] = []
     traced = _traced(model, left)
@@ -99,11 +91,8 @@ def known_as(module: nn.Module) -> tuple[str, dict[str, float]] | None:
         return module.activation.name, {
             name: value for name, value in values.items() if name not in module.activation.preset
         }
-    if type(module) in _MODULES:
-        name, attributes = _MODULES[type(module)]
-        if isinstance(module, nn.GELU) and module.approximate == "tanh":
-            name = "gelu_tanh"
-        return name, {ours: float(getattr(module, theirs)) for ours, theirs in attributes.items()}
+    if twin := twin_of(module):
+        return None if twin[0] == "identity" else twin
     if (foreign := type(module).__name__) in _FOREIGN and not list(module.children()):
         return _FOREIGN[foreign], {}
     return None
@@ -114,15 +103,21 @@ def _number(value: Any) -> float:
     return float(value.detach().float().mean()) if torch.is_tensor(value) else float(value)
 
 
-def _wanted(new: str | dict[str, str]) -> Callable[[str], str | None]:
-    """The new name for an old one."""
+def _wanted(model: nn.Module, new: str | dict[str, str]) -> Callable[[str], str | None]:
+    """The new name for an old one; none where that is the same function."""
     if isinstance(new, str):
         _pointwise(new)
-        return lambda old: None if old in _GATES or old == new else new
-    table = {activations.get(old).name: replacement for old, replacement in new.items()}
+        return lambda old: None if old in _GATES or _canonical(old) == _canonical(new) else new
+    own = {found[0] for found in map(known_as, model.modules()) if found}  # names of a user's own activations too
+    table = {old if old in own else activations.get(old).name: replacement for old, replacement in new.items()}
     for replacement in table.values():
         _pointwise(replacement)
-    return lambda old: table.get(old) or table.get(_canonical(old)) or table.get(_base(old))
+
+    def chosen(old: str) -> str | None:
+        replacement = table.get(old) or table.get(_canonical(old)) or table.get(_base(old))
+        return replacement if replacement and _canonical(replacement) != _canonical(old) else None
+
+    return chosen
 
 
 def _canonical(name: str) -> str:
@@ -156,23 +151,18 @@ def _pointwise(name: str) -> Activation:
 def _modules(model: nn.Module, wanted: Callable[[str], str | None], gain: str) -> Iterator[tuple[str, str, str]]:
     """Exchange modules in place; one that stands in several places is exchanged in all of them."""
     order = [module for module in model.modules() if isinstance(module, _WEIGHTED) or known_as(module)]
+    graph = _traced(model, []) if any(getattr(module, "inplace", False) for module in order) else None
     made: dict[nn.Module, nn.Module] = {}
     for name, module in list(model.named_modules(remove_duplicate=False)):
         found = known_as(module)
         replacement = wanted(found[0]) if found else None
-        if (
-            found is None
-            or replacement is None
-            or not name
-            or _canonical(replacement) == _canonical(found[0]) == found[0]
-        ):
+        if found is None or replacement is None or not name:
             continue
         if module not in made:
-            made[module] = activations.layer(replacement)().train(module.training)
+            fresh = _like(model, replacement).train(module.training)
+            made[module] = WritesBack(fresh) if seen_by_others(module, graph) else fresh
             made[module]._forward_hooks = module._forward_hooks
             made[module]._forward_pre_hooks = module._forward_pre_hooks
-            if (like := next((p for p in model.parameters() if p.is_floating_point()), None)) is not None:
-                made[module].to(like.device, like.dtype)
             if gain == "match":
                 before = module.activation if isinstance(module, Pointwise) else activations.get(found[0])
                 _match(order[order.index(module) + 1 :], before.properties(**found[1]), replacement)
@@ -182,6 +172,13 @@ def _modules(model: nn.Module, wanted: Callable[[str], str | None], gain: str) -
         if isinstance(owner, nn.TransformerEncoderLayer):  # torch's fast path asks this number, not the module
             owner.activation_relu_or_gelu = {"relu": 1, "gelu": 2}.get(replacement, 0)
         yield name, found[0], replacement
+
+
+def _like(model: nn.Module, name: str) -> nn.Module:
+    """A fresh activation layer on the device and in the type of the model."""
+    like = next((p for p in model.parameters() if p.is_floating_point()), None)
+    layer = activations.layer(name)()
+    return layer if like is None else layer.to(like.device, like.dtype)
 
 
 def _match(after: list[nn.Module], before: Properties, new: str) -> None:
@@ -249,23 +246,21 @@ def _calls(
 ) -> Iterator[tuple[str, str, str]]:
     """Exchange calls of functions by modules named swapped_0, swapped_1, ..."""
     found: list[tuple[str, str, str]] = []
-    like = next((p for p in model.parameters() if p.is_floating_point()), None)
     for node in list(traced.graph.nodes):
         old = _function_of(node)
         replacement = wanted(old) if old else None
         if old is None or replacement is None:
             continue
         name = f"swapped_{len(found)}"
-        layer = activations.layer(replacement)().train(model.training)
-        traced.add_submodule(name, layer if like is None else layer.to(like.device, like.dtype))
+        traced.add_submodule(name, _like(model, replacement).train(model.training))
         source = node.args[0] if node.args else node.kwargs["input"]
         if gain == "match":
             _match(_later(traced, node), activations.get(old).properties(), replacement)
-        after = set(_after(node))
+        later = set(after(node))
         with traced.graph.inserting_after(node):
             fresh = traced.graph.call_module(name, (source,))
         if _in_place(node):  # what comes later reads the changed input
-            source.replace_all_uses_with(fresh, delete_user_cb=lambda user, after=after: user in after)
+            source.replace_all_uses_with(fresh, delete_user_cb=lambda user, later=later: user in later)
         node.replace_all_uses_with(fresh)
         traced.graph.erase_node(node)
         found.append((node.name, old, replacement))
@@ -278,17 +273,9 @@ def _in_place(node: fx.Node) -> bool:
     return name.endswith("_") or bool(node.kwargs.get("inplace", False))
 
 
-def _after(node: fx.Node) -> Iterator[fx.Node]:
-    following = False
-    for one in node.graph.nodes:
-        if following:
-            yield one
-        following = following or one is node
-
-
 def _later(traced: fx.GraphModule, node: fx.Node) -> list[nn.Module]:
     """The modules that are called after `node`."""
-    return [traced.get_submodule(str(one.target)) for one in _after(node) if one.op == "call_module"]
+    return [traced.get_submodule(str(one.target)) for one in after(node) if one.op == "call_module"]
 
 
 def _finish(traced: fx.GraphModule, model: nn.Module) -> nn.Module:

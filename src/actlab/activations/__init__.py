@@ -11,6 +11,7 @@ from ._catalogue import names as names
 from ._define import define as define
 from ._layer import Pointwise as Pointwise
 from ._spec import Activation as Activation
+from ._teaching import Text as Text
 from ._torch_modules import NON_DECREASING as NON_DECREASING
 from ._torch_modules import layer as layer
 from ._vector_spec import VectorActivation as VectorActivation

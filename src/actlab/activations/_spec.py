@@ -14,6 +14,7 @@ from torch import Tensor
 from .._language import say
 from ..errors import UsageError
 from ._calculus import Body, Widen, slope_of, tied, wide, widest
+from ._refusals import floating, known
 from ._teaching import Teaching
 
 if TYPE_CHECKING:
@@ -95,21 +96,18 @@ class Activation:
     ordered: tuple[str, ...] = ()  # parameters that must increase in this order
     double: bool = False  # compute in float64, for terms that cancel
     surrogate: bool = False  # the slope is not the derivative, but one to train with
-    bounds: dict[str, "Bound"] = field(
-        default_factory=dict
-    )  # of "value", "slope" or "curve", where the usual ones cannot hold
+    # of "value", "slope" or "curve", where the usual ones cannot hold
+    bounds: dict[str, "Bound"] = field(default_factory=dict)
     zh: str = field(default="", repr=False)
     teaching: Teaching | None = field(default=None, repr=False)
     # the call in "torch", "keras", "jax", "huggingface", "timm"; and the same for names with other parameters
     elsewhere: dict[str, str] = field(default_factory=dict, repr=False)
     elsewhere_as: dict[str, dict[str, str]] = field(default_factory=dict, repr=False)
     preset: dict[str, float] = field(default_factory=dict)
-    made: tuple[str, str, tuple[tuple[str, float], ...]] | None = field(
-        default=None, repr=False
-    )  # by `define`, of what
-    bodies: dict[str, Body] = field(
-        default_factory=dict, repr=False
-    )  # "slope", "curve", and one for each parameter that learns
+    # by `define`, of what
+    made: tuple[str, str, tuple[tuple[str, float], ...]] | None = field(default=None, repr=False)
+    # "slope", "curve", and one for each parameter that learns
+    bodies: dict[str, Body] = field(default_factory=dict, repr=False)
 
     def slope(self, body: Body) -> Body:
         """Decorator: the first derivative of this entry."""
@@ -136,9 +134,8 @@ class Activation:
         hints = get_type_hints(self.body, include_extras=True)
         found = list(signature(self.body).parameters.values())[1:]
         self._all = tuple(Parameter(one.name, one.default, hints[one.name].__metadata__[0]) for one in found)
-        self.parameters = tuple(
-            one for one in self._all if one.name not in self.preset
-        )  # those that may still be chosen
+        # those that may still be chosen
+        self.parameters = tuple(one for one in self._all if one.name not in self.preset)
         self._node: Body | None = None
         self._slope: Body | None = None
 
@@ -217,14 +214,7 @@ class Activation:
 
     def _resolved(self, x: Any, given: dict[str, Any]) -> tuple["Activation", tuple[Any, ...]]:
         """The entry meant, and values for all its parameters in order."""
-        if not torch.is_tensor(x) or not x.is_floating_point():
-            kind = str(x.dtype) if torch.is_tensor(x) else type(x).__name__
-            raise TypeError(
-                say(
-                    f"{self.name}: expected a tensor of floating-point numbers; got {kind}",
-                    f"{self.name}：应为浮点张量；得到 {kind}",
-                )
-            )
+        floating(self.name, x)
         if self.variants:
             entry, rest = self.variant(given)
             return entry, entry._in_order(rest)
@@ -238,17 +228,10 @@ class Activation:
 
     def check(self, given: dict[str, Any]) -> None:
         """Raises TypeError for an unknown parameter and UsageError for a value outside its domain."""
-        known = {one.name: one for one in self.parameters}
+        parameters = {one.name: one for one in self.parameters}
+        known(self.name, given, list(parameters))
         for name, value in given.items():
-            if name not in known:
-                listed = ", ".join(known) or say("none", "无")
-                raise TypeError(
-                    say(
-                        f"{self.name}: no parameter '{name}'; it has: {listed}",
-                        f"{self.name}：没有参数“{name}”；可用的有：{listed}",
-                    )
-                )
-            known[name].check(self.name, value)
+            parameters[name].check(self.name, value)
         values = self.values(given)
         for low, high in pairwise(self.ordered):
             if not values[low] < values[high]:

@@ -3,8 +3,9 @@
 Untuned, the catalogue's exact forms cost several passes over the memory; torch's modules cost one.
 """
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from torch import nn
 
@@ -13,33 +14,50 @@ from ..errors import UsageError
 from ._catalogue import get
 from ._spec import Activation
 
-_MODULES: dict[str, tuple[Callable[..., nn.Module], dict[str, Any]]] = {
-    "celu": (nn.CELU, {}),
-    "elu": (nn.ELU, {}),
-    "gelu": (nn.GELU, {}),
-    "gelu_tanh": (nn.GELU, {"approximate": "tanh"}),
-    "hard_shrink": (nn.Hardshrink, {}),
-    "hardsigmoid": (nn.Hardsigmoid, {}),
-    "hard_swish": (nn.Hardswish, {}),
-    "hard_tanh": (nn.Hardtanh, {}),
-    "identity": (nn.Identity, {}),
-    "leaky_relu": (nn.LeakyReLU, {}),
-    "log_sigmoid": (nn.LogSigmoid, {}),
-    "mish": (nn.Mish, {}),
-    "prelu": (nn.PReLU, {}),
-    "relu": (nn.ReLU, {}),
-    "relu6": (nn.ReLU6, {}),
-    "rrelu": (nn.RReLU, {}),
-    "selu": (nn.SELU, {}),
-    "sigmoid": (nn.Sigmoid, {}),
-    "silu": (nn.SiLU, {}),
-    "soft_shrink": (nn.Softshrink, {}),
-    "softplus": (nn.Softplus, {}),
-    "softsign": (nn.Softsign, {}),
-    "swish": (nn.SiLU, {}),
-    "tanh": (nn.Tanh, {}),
-    "tanh_shrink": (nn.Tanhshrink, {}),
+
+class Twin(NamedTuple):
+    """The module of torch that computes an entry: its class, our parameters as it calls them, and what else it is given."""
+
+    kind: type[nn.Module]
+    parameters: Mapping[str, str] = MappingProxyType({})
+    fixed: Mapping[str, Any] = MappingProxyType({})
+
+
+TWINS = {
+    "celu": Twin(nn.CELU, {"a": "alpha"}),
+    "elu": Twin(nn.ELU, {"a": "alpha"}),
+    "gelu": Twin(nn.GELU, fixed={"approximate": "none"}),
+    "gelu_tanh": Twin(nn.GELU, fixed={"approximate": "tanh"}),
+    "hard_shrink": Twin(nn.Hardshrink, {"lambd": "lambd"}),
+    "hardsigmoid": Twin(nn.Hardsigmoid),
+    "hard_swish": Twin(nn.Hardswish),
+    "hard_tanh": Twin(nn.Hardtanh, {"lo": "min_val", "hi": "max_val"}),
+    "identity": Twin(nn.Identity),
+    "leaky_relu": Twin(nn.LeakyReLU, {"a": "negative_slope"}),
+    "log_sigmoid": Twin(nn.LogSigmoid),
+    "mish": Twin(nn.Mish),
+    "prelu": Twin(nn.PReLU),
+    "relu": Twin(nn.ReLU),
+    "relu6": Twin(nn.ReLU6),
+    "rrelu": Twin(nn.RReLU, {"l": "lower", "u": "upper"}),
+    "selu": Twin(nn.SELU),
+    "sigmoid": Twin(nn.Sigmoid),
+    "silu": Twin(nn.SiLU),
+    "soft_shrink": Twin(nn.Softshrink, {"lambd": "lambd"}),
+    "softplus": Twin(nn.Softplus, {"b": "beta"}),
+    "softsign": Twin(nn.Softsign),
+    "tanh": Twin(nn.Tanh),
+    "tanh_shrink": Twin(nn.Tanhshrink),
+    "threshold": Twin(nn.Threshold, {"theta": "threshold", "value": "value"}),
 }
+
+
+def twin_of(module: nn.Module) -> tuple[str, dict[str, float]] | None:
+    """Name and parameters of the entry that this module of torch computes; None for any other."""
+    for name, twin in TWINS.items():
+        if type(module) is twin.kind and all(getattr(module, one) == value for one, value in twin.fixed.items()):
+            return name, {ours: float(getattr(module, theirs)) for ours, theirs in twin.parameters.items()}
+    return None
 
 
 def layer(activation: "str | nn.Module | Callable[[], nn.Module]") -> Callable[[], nn.Module]:
@@ -56,10 +74,11 @@ def layer(activation: "str | nn.Module | Callable[[], nn.Module]") -> Callable[[
                     f"{activation} 是向量函数；此处需要逐元素激活函数，如 relu",
                 )
             )
-        if activation not in _MODULES:
+        if entry.name not in TWINS:
             return entry.module
-        build, fixed = _MODULES[activation]
-        return lambda: build(**fixed)
+        kind, parameters, fixed = TWINS[entry.name]
+        values = entry.values()
+        return lambda: kind(**fixed, **{theirs: values[ours] for ours, theirs in parameters.items()})
     if isinstance(activation, nn.Module):
         from copy import deepcopy
 

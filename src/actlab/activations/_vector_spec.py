@@ -12,6 +12,7 @@ from .._language import say
 from ..errors import UsageError
 from ._calculus import wide
 from ._catalogue import enter
+from ._refusals import floating, known
 from ._teaching import Teaching
 
 
@@ -39,14 +40,7 @@ class VectorActivation:
 
     def __call__(self, x: Tensor, **parameters: Any) -> Tensor:
         """f along the axis `dim` of x, in the type of x; differentiable."""
-        if not torch.is_tensor(x) or not x.is_floating_point():
-            kind = str(x.dtype) if torch.is_tensor(x) else type(x).__name__
-            raise TypeError(
-                say(
-                    f"{self.name}: expected a tensor of floating-point numbers; got {kind}",
-                    f"{self.name}：应为浮点张量；得到 {kind}",
-                )
-            )
+        floating(self.name, x)
         self.check(parameters)
         dim = parameters.get("dim", -1)
         if not -x.dim() <= dim < x.dim():
@@ -64,16 +58,8 @@ class VectorActivation:
 
     def check(self, given: dict[str, Any]) -> None:
         """Raises TypeError for an unknown parameter or one that is not a whole number, as all of them are."""
-        known = [one.name for one in self.parameters]
+        known(self.name, given, [one.name for one in self.parameters])
         for name, value in given.items():
-            if name not in known:
-                listed = ", ".join(known)
-                raise TypeError(
-                    say(
-                        f"{self.name}: no parameter '{name}'; it has: {listed}",
-                        f"{self.name}：没有参数“{name}”；可用的有：{listed}",
-                    )
-                )
             if isinstance(value, bool) or not isinstance(value, int):
                 raise TypeError(
                     say(

@@ -1,12 +1,12 @@
 """`actlab list`, `show` and `choose`: the catalogue of activation functions."""
 
-from math import isinf
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from .._language import say
+from .._property_words import facts, form, number, range_text, trend
 from . import app
 
 if TYPE_CHECKING:
@@ -70,50 +70,11 @@ def _print_table(rows: list[tuple[Any, "Properties | None"]]) -> None:
     table.add_column(say("form", "光滑性"), no_wrap=True)
     table.add_column(say("what it is", "简介"), no_wrap=True, overflow="ellipsis")
     for entry, measured in rows:
-        facts = (
-            ("", "", say("vector", "向量"))
-            if measured is None
-            else (range_text(measured), trend(measured), form(measured))
-        )
-        table.add_row(entry.name, *facts, entry.summary)
+        known = (range_text(measured), trend(measured), form(measured)) if measured else ("", "", say("vector", "向量"))
+        table.add_row(entry.name, *known, entry.summary)
     console = Console(highlight=False)
     (console if console.is_terminal else Console(highlight=False, width=200)).print(table)
     print(say(f"{len(rows)} functions; actlab show NAME explains one", f"共 {len(rows)} 个；actlab show 名称 查看详情"))
-
-
-def number(value: float) -> str:
-    """Short, with signs for infinity."""
-    return ("-∞" if value < 0 else "∞") if isinf(value) else f"{value:.4g}"
-
-
-def range_text(measured: "Properties") -> str:
-    """From the least to the largest value."""
-    return f"{number(measured.lower)} … {number(measured.upper)}"
-
-
-def trend(measured: "Properties") -> str:
-    """Rising, falling or neither."""
-    if measured.increasing:
-        return say("rises", "递增")
-    return say("falls", "递减") if measured.decreasing else say("bends", "非单调")
-
-
-def form(measured: "Properties") -> str:
-    """The worst break."""
-    if measured.jumps:
-        return say("jump", "间断")
-    return say("kink", "折点") if measured.kinks else say("smooth", "光滑")
-
-
-def form_text(measured: "Properties") -> str:
-    """The worst break, and where all of them are."""
-    kinds = (
-        (measured.jumps, say("jumps at", "间断于")),
-        (measured.kinks, say("kinks at", "折点在")),
-        (measured.bends, say("f'' jumps at", "二阶导数间断于")),
-    )
-    places = [f"{words} {', '.join(map(number, found))}" for found, words in kinds if found]
-    return "; ".join(places if measured.jumps or measured.kinks else [form(measured), *places])
 
 
 @app.command(
@@ -198,7 +159,7 @@ def explain(entry: Any, values: dict[str, float]) -> None:
     print(f"\n  f(x) = {entry.formula}\n")
     if not isinstance(entry, activations.VectorActivation):
         _charts(entry, values)
-        _facts(entry, values)
+        _rows([*facts(entry, values), *_parameter_rows(entry, values)])
     teaching = entry.teaching
     rows = [
         (say("good for", "适用"), str(teaching.good) if teaching else ""),
@@ -245,29 +206,6 @@ def _charts(entry: "Activation", values: dict[str, float]) -> None:
     for left, right in zip(*blocks, strict=True):
         print(f"  {left:<{width}}   {right}".rstrip())
     print()
-
-
-def _facts(entry: "Activation", values: dict[str, float]) -> None:
-    measured = entry.properties(**values)
-    never = say("never", "不饱和")
-    ends = [never if end is None else number(end) for end in (measured.saturates_left, measured.saturates_right)]
-    lowest = (
-        ""
-        if measured.minimum_at is None
-        else say(f", least at x = {measured.minimum_at:.6g}", f"，在 x = {measured.minimum_at:.6g} 处最小")
-    )
-    rows = [
-        (say("range", "值域"), range_text(measured) + lowest),
-        (say("trend", "走势"), trend(measured) + (say(", convex", "，凸") if measured.convex else "")),
-        (say("form", "光滑性"), form_text(measured)),
-        (say("steepest", "最大斜率"), say(f"|f'| up to {number(measured.lipschitz)} (Lipschitz constant)", f"|f'| 最大为 {number(measured.lipschitz)}（Lipschitz 常数）")),
-        (say("saturates", "饱和"), say(f"below {ends[0]}, above {ends[1]} (|f'| under 0.1 % of its maximum)", f"左侧 {ends[0]}，右侧 {ends[1]}（|f'| 低于最大值的 0.1%）")),
-        (say("at zero", "零点处"), f"f(0) = {number(measured.at_zero)}, f'(0) = {number(measured.slope_at_zero)}"),
-        (say("for Z ~ N(0,1)", "Z ~ N(0,1) 时"), f"E[f(Z)] = {round(measured.mean, 4) + 0.0:.4f}, E[f(Z)²] = {measured.second_moment:.4f}, E[f'(Z)²] = {measured.slope_second_moment:.4f}"),
-        (say("gain", "增益"), say(f"{number(measured.gain)} keeps activations, {number(measured.backward_gain)} gradients, at their size", f"{number(measured.gain)} 保持前向幅度，{number(measured.backward_gain)} 保持梯度幅度")),
-        *_parameter_rows(entry, values),
-    ]  # fmt: skip
-    _rows(rows)
 
 
 def _parameter_rows(entry: "Activation", values: dict[str, float]) -> list[tuple[str, str]]:
