@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from .._language import say
 from ..errors import UsageError
+from ._fusing import SAVES, fused, run
 
 if TYPE_CHECKING:
     from ._spec import Activation
@@ -31,6 +32,10 @@ class Pointwise(nn.Module):
     `learn=False` fixes the latter too. `size` makes them one for each channel (a number; `axis` says which axis of the input holds
     the channels) or one for each element (a tuple of the last axes' sizes); without it one number is shared by all. They are never
     weight-decayed by `fit`.
+
+    `fused` computes by a compiled kernel (True), by plain operations (False), or as `actlab.fused` says (None). `save` is what a fused
+    one keeps for the backward pass: its "input", its "output" (often kept by the next layer anyway, so that it costs nothing), or
+    "auto": the output for half types, the input for float32.
     """
 
     decays = False
@@ -42,14 +47,25 @@ class Pointwise(nn.Module):
         learn: bool = True,
         size: int | tuple[int, ...] | None = None,
         axis: int = 1,
+        fused: bool | None = None,
+        save: str = "auto",
         **parameters: Any,
     ):
         super().__init__()
+        if save not in SAVES:
+            raise UsageError(
+                say(
+                    f"save must be one of {', '.join(SAVES)}; got {save!r}",
+                    f"save 应为 {', '.join(SAVES)} 之一；得到 {save!r}",
+                )
+            )
         activation, parameters = activation.variant(parameters)
         activation.check(parameters)
         self.activation = activation
         self.size = size
         self.axis = axis
+        self.fused = fused
+        self.save = save
         shape = _shape(activation.name, size, axis)
         values = activation.values(parameters)
         self.names = tuple(values)
@@ -66,8 +82,19 @@ class Pointwise(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """f(x), of the shape and type of x; random entries draw in training mode."""
-        values = [self._placed(getattr(self, name), x) for name in self.names]
-        return self.activation.apply(x, values, training=self.training)
+        values = [getattr(self, name) for name in self.names]
+        if self.fused is not False and (self.fused or fused.on) and not self._draws():
+            result = run(self.activation, x, values, save=self.save, axis=self.axis)
+            if result is not None:
+                return result
+        placed = [self._placed(value, x) for value in values]
+        if self._draws():
+            return self.activation.bodies["training"](x, *placed)
+        return self.activation.plain(x, placed)
+
+    def _draws(self) -> bool:
+        """Whether the result is random."""
+        return self.training and "training" in self.activation.bodies
 
     def _placed(self, value: Any, x: Tensor) -> Any:
         """A parameter in the shape in which it meets x."""

@@ -14,6 +14,7 @@ from torch import Tensor
 from .._language import say
 from ..errors import UsageError
 from ._calculus import Body, Widen, slope_of, tied, wide, widest
+from ._fusing import engine, fused, run
 from ._refusals import floating, known
 from ._teaching import Teaching
 
@@ -162,6 +163,12 @@ class Activation:
         """As a call, with all parameters in order and none of them checked."""
         if training and "training" in self.bodies:
             return self.bodies["training"](x, *values)
+        if fused.on and (result := run(self, x, values)) is not None:
+            return result
+        return self.plain(x, values)
+
+    def plain(self, x: Tensor, values: Sequence[Any]) -> Tensor:
+        """f(x) by torch's own operations, whatever `actlab.fused` says."""
         if self._node is None:
             self.tie()
         assert self._node is not None
@@ -178,6 +185,8 @@ class Activation:
     def derivative(self, x: Tensor, order: int = 1, **parameters: Any) -> Tensor:
         """The first or second derivative at x, of the shape and type of x."""
         entry, values = self._resolved(x, parameters)
+        if fused.on and order in (1, 2) and (found := engine().derivative(entry, x, values, order)) is not None:
+            return found
         if order == 1:
             slope = entry._slope or entry.tie()._slope
             assert slope is not None

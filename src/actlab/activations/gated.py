@@ -194,10 +194,9 @@ def swish(x: Tensor, b: Learnable = 1.0) -> Tensor:
     return torch.where(gate == 0, -torch.zeros_like(x), x * gate)
 
 
-def _swish_parts(x: Tensor, b: float | Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _swish_parts(x: Tensor, b: float | Tensor) -> tuple[Tensor, exact.Number, Tensor, Tensor]:
     """bx as a pair, sigmoid(bx) and sigmoid(-bx), with bx kept where both differ from 0."""
-    high, low = exact.product(x, b)
-    pair = (high.clamp(-800, 800), torch.where(high.abs() < 800, low, torch.zeros_like(low)))
+    pair = exact.within(exact.product(x, b), 800)
     return *pair, exact.sigmoid(pair), exact.sigmoid(exact.negated(pair))
 
 

@@ -335,10 +335,10 @@ def laplace(x: Tensor, mu: Real = 0.707107, sigma: Positive = 0.282095) -> Tenso
     return exact.normal_cdf(_standardised(x, mu, sigma))
 
 
-def _standardised(x: Tensor, mu: float, sigma: float) -> tuple[Tensor, Tensor]:
+def _standardised(x: Tensor, mu: float, sigma: float) -> exact.Pair:
     high, low = exact.total(x, -mu)
     q, rest = exact.quotient(high, sigma)
-    return q, rest + torch.where(q.isfinite(), low / sigma, torch.zeros_like(low))
+    return exact.within((q, rest + low / sigma), 1e30)
 
 
 @laplace.slope

@@ -1,0 +1,38 @@
+"""Where compiled kernels plug in: the catalogue knows that there may be some, and asks for them by this door alone."""
+
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any, Self
+
+from torch import Tensor
+
+SAVES = ("auto", "input", "output")
+
+
+class fused:
+    """Compute activations by fused kernels from here on, or within a `with` block: `actlab.fused()`, `actlab.fused(False)`.
+
+    Where there is no kernel (float64, other devices than the CPU, vmap, forward-mode derivatives) plain operations compute as before.
+    """
+
+    on = False
+
+    def __init__(self, on: bool = True):
+        self.before = fused.on
+        fused.on = bool(on)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        fused.on = self.before
+
+
+def engine() -> Any:
+    """The kernels. They build upon this catalogue, so they are not imported before they are asked for."""
+    return import_module("..kernels", __package__)
+
+
+def run(entry: Any, x: Tensor, values: Sequence[Any], *, save: str = "auto", axis: int = 1) -> Tensor | None:
+    """f(x) by a fused kernel; None where there is none."""
+    return engine().run(entry, x, values, save=save, axis=axis)

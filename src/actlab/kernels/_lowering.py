@@ -1,0 +1,98 @@
+"""From a function of tensors to C++: torch's own compiler writes the loop, this gives it a signature that the runtime can call."""
+
+import re
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+PREFIX = "#include <torch/csrc/inductor/cpp_prefix.h>\n"
+
+
+class Argument(NamedTuple):
+    """An input of a kernel: its type and its shape, in rows R and columns C."""
+
+    dtype: torch.dtype
+    shape: str = "R"  # "R", "RC", "C" or "" for a single number
+
+
+class NoKernel(Exception):
+    """torch's compiler does not make one loop of this function."""
+
+
+def source(name: str, function: Callable[..., Tensor | tuple[Tensor, ...]], arguments: Sequence[Argument]) -> str:
+    """C++ of `void name(void* const* inputs, void* const* outputs, int64_t rows, int64_t columns)`; raises NoKernel.
+
+    It works on one thread: the runtime cuts the elements into pieces.
+    """
+    text, sizes = _lowered(function, arguments)
+    kernels = re.findall(r"async_compile\.cpp_pybinding\(\[(.*?)\], r'''(.*?)'''", text, re.S)
+    calls = re.findall(r"^\s+cpp_fused\w*\((.*)\)$", text, re.M)
+    returned = re.search(r"return \((.*?),? ?\)$", text, re.M)
+    if len(kernels) != 1 or len(calls) != 1 or returned is None:
+        raise NoKernel(f"expected one loop for {name}, got {len(kernels)}")
+    types = [kind.strip().strip("'") for kind in kernels[0][0].split(",")]
+    outputs = [one.strip() for one in returned[1].split(",")]
+    inputs = re.search(r"^\s+(.*) = args$", text, re.M)
+    assert inputs is not None
+    known = {one.strip(): f"inputs[{place}]" for place, one in enumerate(inputs[1].rstrip(", ").split(","))}
+    known |= {one: f"outputs[{place}]" for place, one in enumerate(outputs)}
+    steps = {  # what stands between the steps: single numbers, or one for each column
+        buffer: sizes[axis] if axis else "1"
+        for buffer, axis in re.findall(r"^\s+(buf\d+) = empty_strided_cpu\(\((\w*)(?:, )?\), ", text, re.M)
+        if buffer not in known and sizes.get(axis) != "rows"
+    }
+    known |= {one: f"{one}.data()" for one in steps}
+    passed = []
+    for kind, argument in zip(types, calls[0].split(","), strict=True):
+        argument = argument.strip()
+        if argument not in sizes and argument not in known:
+            raise NoKernel(f"{name} needs memory of its own for {argument}")
+        passed.append(sizes[argument] if argument in sizes else f"({kind}){known[argument]}")
+    body = kernels[0][1].replace(PREFIX, "").replace(" kernel(", f" {name}_loop(").replace('extern "C"', "static")
+    return (
+        f"{body}\n"
+        f'extern "C" void {name}(void* const* inputs, void* const* outputs, int64_t rows, int64_t columns) '
+        f"{{ {''.join(f'std::vector<double> {one}({size}); ' for one, size in steps.items())}{name}_loop({', '.join(passed)}); }}\n"
+    )
+
+
+def _lowered(
+    function: Callable[..., Tensor | tuple[Tensor, ...]], arguments: Sequence[Argument]
+) -> tuple[str, dict[str, str]]:
+    """The module that torch's compiler writes, and the names of its sizes."""
+    from torch._inductor import config
+    from torch._inductor.debug import DebugContext
+    from torch._inductor.decomposition import select_decomp_table
+    from torch._inductor.graph import GraphLowering
+    from torch._inductor.virtualized import V
+    from torch._subclasses import FakeTensorMode
+    from torch.fx.experimental.proxy_tensor import make_fx
+    from torch.fx.experimental.symbolic_shapes import ShapeEnv
+
+    environment = ShapeEnv()
+    mode = FakeTensorMode(shape_env=environment)
+    lengths = {"R": 10007, "C": 4099}  # of the examples; two different numbers that are no multiples of anything
+    examples = [
+        mode.from_tensor(torch.empty([lengths[axis] for axis in one.shape], dtype=one.dtype), static_shapes=False)
+        for one in arguments
+    ]
+    sizes = {
+        str(size): {"R": "rows", "C": "columns"}[axis]
+        for one, example in zip(arguments, examples, strict=True)
+        for axis, size in zip(one.shape, example.shape, strict=True)
+    }
+    with mode, torch.no_grad():
+        traced = make_fx(function, decomposition_table=select_decomp_table())(*examples)
+    graph = GraphLowering(traced, example_inputs=examples, shape_env=environment, is_inference=True)
+    options = {"cpp.threads": 1, "inplace_buffers": False}
+    with (
+        config.patch(options),
+        V.set_fake_mode(mode),
+        V.set_debug_handler(DebugContext()),
+        V.set_graph_handler(graph),
+    ):
+        graph.run(*examples)
+        code = graph.codegen()[0]
+    return str(getattr(code, "value", code)), sizes

@@ -1,0 +1,88 @@
+"""The compiled operators `torch.ops.actlab.*`, and the kernels entered into them."""
+
+import ctypes
+import warnings
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .._language import say
+from ..errors import first_line
+from ._forms import DTYPES, FORMS, Variant, sources
+from ._lowering import PREFIX
+
+_VARIANTS: dict[str, Variant] = {}  # by their keys: what the operators may ask for
+_BUILT: dict[tuple[str, torch.dtype], bool] = {}
+_KEPT: list[Any] = []  # libraries and callbacks that must outlive this module's functions
+
+
+@cache
+def library() -> ctypes.CDLL | None:
+    """The operators, compiled at first use and kept in the compiler's cache; None, said once, where there is no compiler."""
+    from torch._inductor.codecache import CppCodeCache
+
+    try:
+        loaded = CppCodeCache.load((Path(__file__).parent / "runtime.cpp").read_text(), device_type="cpu")
+        assert isinstance(loaded, ctypes.CDLL)
+    except Exception as error:  # no compiler, a compiler too old, no space: whatever it is, plain operations still work
+        warnings.warn(
+            say(
+                f"activations run as plain operations, because kernels cannot be compiled here: {first_line(error)}",
+                f"无法在此编译内核，激活函数改用普通运算：{first_line(error)}",
+            ),
+            stacklevel=2,
+        )
+        return None
+    loaded.actlab_enter.argtypes = [ctypes.c_char_p, ctypes.c_int, ctypes.c_int, ctypes.c_void_p]
+    loaded.actlab_enter.restype = None
+    callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_char_p, ctypes.c_int)(_asked)
+    _KEPT.append(callback)
+    loaded.actlab_set_builder(callback)
+    return loaded
+
+
+def register(variant: Variant) -> str:
+    """Make a variant known to the operators; its key."""
+    return _VARIANTS.setdefault(variant.key, variant).key
+
+
+def ready(key: str, dtype: torch.dtype) -> bool:
+    """Whether there are kernels of this variant for this type; builds them at the first question."""
+    known = _BUILT.get((key, dtype))
+    if known is None:
+        known = _BUILT[key, dtype] = dtype in DTYPES and library() is not None and _build(_VARIANTS[key], dtype)
+    return known
+
+
+def _build(variant: Variant, dtype: torch.dtype) -> bool:
+    from torch._inductor.codecache import CppCodeCache
+
+    try:
+        found = sources(variant, dtype)
+        compiled = CppCodeCache.load(PREFIX + "".join(found.values()), device_type="cpu")
+    except Exception as error:
+        warnings.warn(
+            say(
+                f"{variant.key} runs as plain operations in {dtype}: {first_line(error)}",
+                f"{variant.key} 在 {dtype} 下改用普通运算：{first_line(error)}",
+            ),
+            stacklevel=2,
+        )
+        return False
+    _KEPT.append(compiled)
+    operators = library()
+    assert operators is not None
+    for form in found:
+        pointer = ctypes.cast(getattr(compiled, f"{form}_kernel"), ctypes.c_void_p)
+        operators.actlab_enter(variant.key.encode(), DTYPES.index(dtype), FORMS.index(form), pointer)
+    return True
+
+
+def _asked(key: bytes, dtype: int) -> int:
+    """The operators' question for a kernel that is not there; 0 if it is now."""
+    try:
+        return 0 if ready(key.decode(), DTYPES[dtype]) else 1
+    except Exception:  # nothing may pass from here into C++
+        return 1

@@ -1,0 +1,405 @@
+// The operators behind fused activations: shapes, threads, autograd. The arithmetic is in kernels that torch's compiler generates from
+// the catalogue's entries; they are entered here by name, and asked for where one is missing.
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <torch/csrc/autograd/custom_function.h>
+#include <torch/library.h>
+
+#include <array>
+#include <cstring>
+#include <mutex>
+#include <shared_mutex>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+using at::Tensor;
+using at::TensorList;
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+namespace {
+
+// A generated kernel: pointers to its inputs and outputs, elements of a row (1 where parameters are single numbers), rows.
+using Function = void (*)(void* const* inputs, void* const* outputs, int64_t rows, int64_t columns);
+
+enum Form { kForward, kSided, kBackward, kFromOutput, kFromSided, kCurve, kForwardRows, kBackwardRows, kForms };
+enum Keep : int64_t { kInput = 0, kOutput = 1, kOutputAndSide = 2 };  // what the backward pass gets
+
+struct Kernel {
+  std::array<Function, kForms> forms{};
+};
+
+std::shared_mutex registry_lock;
+std::unordered_map<std::string, Kernel> registry[3];  // by the type of the tensors: float, half, bfloat16
+int (*builder)(const char* name, int type) = nullptr;
+
+constexpr int64_t kChunk = 16384;  // elements worked on at once: three such blocks lie in a second-level cache
+constexpr int64_t kGrain = 32768;  // elements below which a second thread does not pay, as in torch
+
+int type_of(const Tensor& x) {
+  switch (x.scalar_type()) {
+    case at::kFloat: return 0;
+    case at::kHalf: return 1;
+    case at::kBFloat16: return 2;
+    default: TORCH_CHECK_TYPE(false, "fused activations take float32, float16 and bfloat16; got ", x.scalar_type());
+  }
+}
+
+const Kernel* find(const std::string& name, int type, Form form) {
+  std::shared_lock guard(registry_lock);
+  auto found = registry[type].find(name);  // entries are never removed and do not move
+  return found != registry[type].end() && found->second.forms[form] ? &found->second : nullptr;
+}
+
+Function kernel(const std::string& name, const Tensor& x, Form form) {
+  const int type = type_of(x);
+  const Kernel* found = find(name, type, form);
+  if (!found) {
+    TORCH_CHECK(builder && builder(name.c_str(), type) == 0, "the kernel of activation '", name, "' could not be built");
+    found = find(name, type, form);
+    TORCH_CHECK(found, "activation '", name, "' has no kernel of form ", static_cast<int>(form));
+  }
+  return found->forms[form];
+}
+
+// x itself where its elements fill its memory, in whatever order, else a copy that does.
+Tensor dense(const Tensor& x) { return x.is_non_overlapping_and_dense() ? x : at::empty_like(x).copy_(x); }
+
+// g in the memory order of x.
+Tensor ordered_as(const Tensor& g, const Tensor& x) {
+  const bool same = g.scalar_type() == x.scalar_type() && g.strides() == x.strides();
+  return same ? g : at::empty_like(x).copy_(g);
+}
+
+void* at_element(const Tensor& x, int64_t element) { return static_cast<char*>(x.data_ptr()) + element * x.element_size(); }
+
+// How elements meet the parameters: `outer` blocks of `channels` rows of `inner` elements.
+struct Layout {
+  int64_t outer, channels, inner;
+};
+
+Layout layout(const Tensor& x, TensorList learnt, int64_t axis) {
+  const bool single = learnt.empty() || learnt[0].dim() == 0;
+  if (single) return {1, 1, x.numel()};
+  axis = axis < 0 ? axis + x.dim() : axis;
+  const int64_t channels = x.size(axis);
+  if (x.is_contiguous()) {
+    int64_t inner = 1;
+    for (int64_t one = axis + 1; one < x.dim(); ++one) inner *= x.size(one);
+    return {channels && inner ? x.numel() / channels / inner : 0, channels, inner};
+  }
+  return {channels ? x.numel() / channels : 0, channels, 1};  // the channels lie innermost
+}
+
+// x in a memory order that `layout` knows.
+Tensor laid_out(const Tensor& x, TensorList learnt, int64_t axis) {
+  if (learnt.empty() || learnt[0].dim() == 0) return dense(x);
+  const bool innermost = x.is_non_overlapping_and_dense() && x.stride(axis) == 1;
+  return x.is_contiguous() || innermost ? x : x.contiguous();
+}
+
+std::vector<Tensor> in_float(TensorList learnt) {
+  std::vector<Tensor> result;
+  for (const auto& one : learnt) result.push_back(one.detach().to(at::kFloat).contiguous());
+  return result;
+}
+
+// Runs `work(first row, rows, first channel)` over all elements, cut into pieces the same for every number of threads.
+template <typename Work>
+void over(const Layout& shape, const Work& work) {
+  if (shape.channels == 1 || shape.inner > 1) {  // every row meets one value of each parameter
+    const int64_t rows = shape.outer * shape.channels;
+    const int64_t pieces = std::max<int64_t>(1, (shape.inner + kChunk - 1) / kChunk);
+    const int64_t each = std::max<int64_t>(1, kGrain / std::max<int64_t>(1, std::min(shape.inner, kChunk)));
+    at::parallel_for(0, rows * pieces, each, [&](int64_t begin, int64_t end) {
+      for (int64_t one = begin; one < end; ++one) {
+        const int64_t row = one / pieces, start = one % pieces * kChunk;
+        const int64_t count = std::min(kChunk, shape.inner - start);
+        if (count > 0) work(one, row * shape.inner + start, count, row % shape.channels, 1);
+      }
+    });
+    return;
+  }
+  const int64_t rows = std::max<int64_t>(1, kChunk / shape.channels);
+  const int64_t pieces = (shape.outer + rows - 1) / rows;
+  at::parallel_for(0, pieces, std::max<int64_t>(1, kGrain / (rows * shape.channels)), [&](int64_t begin, int64_t end) {
+    for (int64_t one = begin; one < end; ++one) {
+      const int64_t count = std::min(rows, shape.outer - one * rows);
+      work(one, one * rows * shape.channels, count, 0, shape.channels);
+    }
+  });
+}
+
+void pack(const uint8_t* sides, uint8_t* bits, int64_t count) {
+  int64_t one = 0;
+  for (; one + 8 <= count; one += 8) {
+    uint64_t eight;
+    std::memcpy(&eight, sides + one, 8);
+    bits[one / 8] = static_cast<uint8_t>((eight * 0x0102040810204080ull) >> 56);
+  }
+  if (one < count) {
+    uint8_t last = 0;
+    for (int64_t rest = 0; one + rest < count; ++rest) last |= sides[one + rest] << rest;
+    bits[one / 8] = last;
+  }
+}
+
+void unpack(const uint8_t* bits, uint8_t* sides, int64_t count) {
+  int64_t one = 0;
+  for (; one + 8 <= count; one += 8) {
+    const uint64_t spread = bits[one / 8] * 0x0101010101010101ull & 0x8040201008040201ull;  // byte k is 0 or 1 << k
+    const uint64_t eight = (spread + 0x7f7f7f7f7f7f7f7full) >> 7 & 0x0101010101010101ull;
+    std::memcpy(sides + one, &eight, 8);
+  }
+  for (; one < count; ++one) sides[one] = bits[one / 8] >> (one % 8) & 1;
+}
+
+Tensor forward(const Tensor& given, TensorList learnt, c10::string_view name, int64_t axis, int64_t keep) {
+  const Tensor x = laid_out(given, learnt, axis);
+  const Layout shape = layout(x, learnt, axis);
+  const bool rows = shape.channels > 1 && shape.inner == 1;
+  const Function run = kernel(std::string(name), x, rows ? kForwardRows : kForward);
+  const std::vector<Tensor> values = in_float(learnt);
+  Tensor y = at::empty_like(x);
+  if (learnt.empty()) {  // nothing to place: one call for each thread
+    at::parallel_for(0, x.numel(), kGrain, [&](int64_t begin, int64_t end) {
+      void* inputs[] = {at_element(x, begin)};
+      void* outputs[] = {at_element(y, begin)};
+      run(inputs, outputs, end - begin, 1);
+    });
+    return y;
+  }
+  over(shape, [&](int64_t, int64_t first, int64_t count, int64_t channel, int64_t columns) {
+    std::vector<void*> inputs{at_element(x, first)};
+    for (const auto& one : values) inputs.push_back(at_element(one, one.dim() ? channel : 0));
+    void* outputs[] = {at_element(y, first)};
+    run(inputs.data(), outputs, count, columns);
+  });
+  return y;
+}
+
+std::tuple<Tensor, Tensor> forward_sided(const Tensor& given, c10::string_view name) {
+  const Tensor x = dense(given);
+  const Function run = kernel(std::string(name), x, kSided);
+  Tensor y = at::empty_like(x);
+  Tensor bits = at::empty({(x.numel() + 7) / 8}, x.options().dtype(at::kByte));
+  over({1, 1, x.numel()}, [&](int64_t, int64_t first, int64_t count, int64_t, int64_t) {
+    alignas(64) uint8_t sides[kChunk];
+    void* inputs[] = {at_element(x, first)};
+    void* outputs[] = {at_element(y, first), sides};
+    run(inputs, outputs, count, 1);
+    pack(sides, bits.mutable_data_ptr<uint8_t>() + first / 8, count);
+  });
+  return {y, bits};
+}
+
+std::vector<Tensor> backward(
+    const Tensor& given, const Tensor& saved, const std::optional<Tensor>& bits, TensorList learnt, c10::string_view name, int64_t axis, int64_t keep) {
+  const Tensor kept = laid_out(saved, learnt, axis);
+  const Tensor g = ordered_as(given, kept);
+  const Layout shape = layout(kept, learnt, axis);
+  const bool rows = shape.channels > 1 && shape.inner == 1;
+  const Form form = keep == kOutput ? kFromOutput : keep == kOutputAndSide ? kFromSided : rows ? kBackwardRows : kBackward;
+  const Function run = kernel(std::string(name), kept, form);
+  Tensor dx = at::empty_like(kept);
+  if (learnt.empty() && keep != kOutputAndSide) {
+    at::parallel_for(0, kept.numel(), kGrain, [&](int64_t begin, int64_t end) {
+      void* inputs[] = {at_element(g, begin), at_element(kept, begin)};
+      void* outputs[] = {at_element(dx, begin)};
+      run(inputs, outputs, end - begin, 1);
+    });
+    return {dx};
+  }
+  if (keep == kOutputAndSide) {
+    over(shape, [&](int64_t, int64_t first, int64_t count, int64_t, int64_t) {
+      alignas(64) uint8_t sides[kChunk];
+      unpack(bits->const_data_ptr<uint8_t>() + first / 8, sides, count);
+      void* inputs[] = {at_element(g, first), at_element(kept, first), sides};
+      void* outputs[] = {at_element(dx, first)};
+      run(inputs, outputs, count, 1);
+    });
+    return {dx};
+  }
+  const std::vector<Tensor> values = in_float(learnt);
+  const int64_t pieces = rows ? (shape.outer + std::max<int64_t>(1, kChunk / shape.channels) - 1) / std::max<int64_t>(1, kChunk / shape.channels)
+                              : shape.outer * shape.channels * std::max<int64_t>(1, (shape.inner + kChunk - 1) / kChunk);
+  std::vector<Tensor> parts;  // of the gradients by the parameters: one for each piece
+  for (const auto& one : values) parts.push_back(at::zeros({pieces, rows ? shape.channels : 1}, one.options()));
+  over(shape, [&](int64_t piece, int64_t first, int64_t count, int64_t channel, int64_t columns) {
+    std::vector<void*> inputs{at_element(g, first), at_element(kept, first)};
+    std::vector<void*> outputs{at_element(dx, first)};
+    for (const auto& one : values) inputs.push_back(at_element(one, one.dim() ? channel : 0));
+    if (!rows) {
+      for (const auto& one : parts) outputs.push_back(at_element(one, piece));
+      run(inputs.data(), outputs.data(), count, columns);
+      return;
+    }
+    std::vector<float> terms(values.size() * count * columns);  // one for each element, summed by columns here
+    for (size_t one = 0; one < values.size(); ++one) outputs.push_back(terms.data() + one * count * columns);
+    run(inputs.data(), outputs.data(), count, columns);
+    for (size_t one = 0; one < values.size(); ++one) {
+      const float* term = static_cast<const float*>(outputs[one + 1]);
+      float* sum = static_cast<float*>(at_element(parts[one], piece * columns));
+      for (int64_t row = 0; row < count; ++row)
+        for (int64_t column = 0; column < columns; ++column) sum[column] += term[row * columns + column];
+    }
+  });
+  std::vector<Tensor> results{dx};
+  for (size_t one = 0; one < learnt.size(); ++one) {
+    Tensor total = parts[one];
+    if (!rows && learnt[one].dim()) total = total.view({shape.outer, shape.channels, -1}).sum({0, 2}, false, at::kDouble);
+    else total = total.sum({0}, false, at::kDouble);
+    results.push_back(total.reshape(learnt[one].sizes()).to(learnt[one].scalar_type()));
+  }
+  return results;
+}
+
+// g f''(x), for the derivative of a derivative.
+Tensor curve(const Tensor& given, const Tensor& saved, c10::string_view name) {
+  const Tensor x = dense(saved);
+  const Tensor g = ordered_as(given, x);
+  const Function run = kernel(std::string(name), x, kCurve);
+  Tensor result = at::empty_like(x);
+  at::parallel_for(0, x.numel(), kGrain, [&](int64_t begin, int64_t end) {
+    void* inputs[] = {at_element(g, begin), at_element(x, begin)};
+    void* outputs[] = {at_element(result, begin)};
+    run(inputs, outputs, end - begin, 1);
+  });
+  return result;
+}
+
+template <typename Signature>
+auto operation(const char* name) {
+  return c10::Dispatcher::singleton().findSchemaOrThrow(name, "").typed<Signature>();
+}
+
+Tensor call_forward(const Tensor& x, TensorList learnt, c10::string_view name, int64_t axis, int64_t keep) {
+  static auto op = operation<decltype(forward)>("actlab::forward");
+  return op.call(x, learnt, name, axis, keep);
+}
+
+std::vector<Tensor> call_backward(
+    const Tensor& g, const Tensor& kept, const std::optional<Tensor>& bits, TensorList learnt, c10::string_view name, int64_t axis, int64_t keep) {
+  static auto op = operation<decltype(backward)>("actlab::backward");
+  return op.call(g, kept, bits, learnt, name, axis, keep);
+}
+
+// g f'(x) with derivatives by g and x of its own.
+struct Slope : torch::autograd::Function<Slope> {
+  static Tensor forward(AutogradContext* context, const Tensor& g, const Tensor& x, const std::string& name) {
+    at::AutoDispatchBelowADInplaceOrView below;
+    context->save_for_backward({g, x});
+    context->saved_data["name"] = name;
+    return call_backward(g, x, std::nullopt, {}, name, 1, kInput)[0];
+  }
+  static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    TORCH_CHECK(!at::GradMode::is_enabled(), "fused activations have two derivatives; for a third take module(fused=False)");
+    const auto saved = context->get_saved_variables();
+    const auto name = context->saved_data["name"].toStringRef();
+    if (!gradients[0].defined()) return {Tensor(), Tensor(), Tensor()};
+    static auto bend = operation<decltype(curve)>("actlab::curve");
+    Tensor by_g = call_backward(gradients[0], saved[1], std::nullopt, {}, name, 1, kInput)[0];
+    return {by_g, bend.call(gradients[0] * saved[0], saved[1], name), Tensor()};
+  }
+};
+
+struct Activation : torch::autograd::Function<Activation> {
+  static Tensor forward(AutogradContext* context, const Tensor& x, TensorList learnt, const std::string& name, int64_t axis, int64_t keep) {
+    at::AutoDispatchBelowADInplaceOrView below;
+    context->saved_data["name"] = name;
+    context->saved_data["axis"] = axis;
+    context->saved_data["keep"] = keep;
+    variable_list kept;
+    Tensor y;
+    if (keep == kOutputAndSide) {
+      static auto op = operation<decltype(forward_sided)>("actlab::forward_sided");
+      Tensor bits;
+      std::tie(y, bits) = op.call(x, name);
+      kept = {y, bits};
+    } else {
+      y = call_forward(x, learnt, name, axis, keep);
+      kept = {keep == kOutput ? y : x};
+      kept.insert(kept.end(), learnt.begin(), learnt.end());
+    }
+    context->save_for_backward(std::move(kept));
+    return y;
+  }
+  static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    const auto saved = context->get_saved_variables();
+    const std::string name = context->saved_data["name"].toStringRef();
+    const int64_t axis = context->saved_data["axis"].toInt(), keep = context->saved_data["keep"].toInt();
+    const bool sided = keep == kOutputAndSide;
+    const variable_list learnt(saved.begin() + 1, sided ? saved.begin() + 1 : saved.end());
+    variable_list results(learnt.size() + 4);
+    const Tensor& g = gradients[0];
+    if (!g.defined()) return results;
+    if (at::GradMode::is_enabled() && (g.requires_grad() || saved[0].requires_grad())) {
+      TORCH_CHECK(keep == kInput, "the second derivative needs the input, and this activation has kept only its output; take save=\"input\"");
+      TORCH_CHECK(learnt.empty(), "fused activations have no second derivative where parameters learn; take module(fused=False)");
+      results[0] = Slope::apply(g, saved[0], name);
+      return results;
+    }
+    at::AutoDispatchBelowADInplaceOrView below;
+    const auto found = call_backward(g, saved[0], sided ? std::optional<Tensor>(saved[1]) : std::nullopt, learnt, name, axis, keep);
+    for (size_t one = 0; one < found.size(); ++one) results[one] = found[one];
+    return results;
+  }
+};
+
+Tensor differentiable(const Tensor& x, TensorList learnt, c10::string_view name, int64_t axis, int64_t keep) {
+  bool wanted = x.requires_grad();
+  for (const auto& one : learnt) wanted = wanted || one.requires_grad();
+  if (!wanted || !at::GradMode::is_enabled()) {
+    at::AutoDispatchBelowADInplaceOrView below;
+    return call_forward(x, learnt, name, axis, keep);
+  }
+  return Activation::apply(x, learnt, std::string(name), axis, keep);
+}
+
+Tensor meta_forward(const Tensor& x, TensorList, c10::string_view, int64_t, int64_t) { return at::empty_like(x); }
+
+std::tuple<Tensor, Tensor> meta_forward_sided(const Tensor& x, c10::string_view) {
+  return {at::empty_like(x), at::empty_symint({(x.sym_numel() + 7) / 8}, x.options().dtype(at::kByte))};
+}
+
+std::vector<Tensor> meta_backward(
+    const Tensor&, const Tensor& kept, const std::optional<Tensor>&, TensorList learnt, c10::string_view, int64_t, int64_t) {
+  std::vector<Tensor> results{at::empty_like(kept)};
+  for (const auto& one : learnt) results.push_back(at::empty_like(one));
+  return results;
+}
+
+Tensor meta_curve(const Tensor&, const Tensor& x, c10::string_view) { return at::empty_like(x); }
+
+}  // namespace
+
+TORCH_LIBRARY(actlab, m) {
+  m.def("forward(Tensor x, Tensor[] learnt, str name, int axis, int keep) -> Tensor");
+  m.def("forward_sided(Tensor x, str name) -> (Tensor, Tensor)");
+  m.def("backward(Tensor g, Tensor kept, Tensor? sides, Tensor[] learnt, str name, int axis, int keep) -> Tensor[]");
+  m.def("curve(Tensor g, Tensor x, str name) -> Tensor");
+}
+
+TORCH_LIBRARY_IMPL(actlab, CPU, m) {
+  m.impl("forward", forward);
+  m.impl("forward_sided", forward_sided);
+  m.impl("backward", backward);
+  m.impl("curve", curve);
+}
+
+TORCH_LIBRARY_IMPL(actlab, Meta, m) {
+  m.impl("forward", meta_forward);
+  m.impl("forward_sided", meta_forward_sided);
+  m.impl("backward", meta_backward);
+  m.impl("curve", meta_curve);
+}
+
+TORCH_LIBRARY_IMPL(actlab, Autograd, m) { m.impl("forward", differentiable); }
+
+extern "C" void actlab_set_builder(int (*given)(const char*, int)) { builder = given; }
+
+extern "C" void actlab_enter(const char* name, int type, int form, void* function) {
+  std::unique_lock guard(registry_lock);
+  registry[type][name].forms[form] = reinterpret_cast<Function>(function);
+}
