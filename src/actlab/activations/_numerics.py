@@ -10,6 +10,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
+from . import _float32 as float32
+
 Number = float | Tensor
 Pair = tuple[Tensor, Number]  # the low part is the number 0 where there is none
 
@@ -32,14 +34,6 @@ def arithmetic(kind: str) -> Iterator[None]:
 def _none(low: Number) -> bool:
     """Whether there is no low part."""
     return not torch.is_tensor(low) and low == 0
-
-
-def _fma(a: Tensor, b: Number, c: Number) -> Tensor:
-    """a b + c, rounded once; only in kernels."""
-    from torch._inductor.inductor_prims import fma
-
-    b, c = (one if torch.is_tensor(one) else torch.full_like(a, one) for one in (b, c))
-    return fma(a, b, c)
 
 
 def _low(high: Tensor, low: Tensor) -> Tensor:
@@ -84,7 +78,7 @@ def product(a: Tensor, b: Number) -> Pair:
         return high, 0.0
     if kind == "fused" and high.dtype == torch.float32:
         short, rest = (b, 0.0) if torch.is_tensor(b) else _short(b)
-        low = _fma(a, short, -high)
+        low = float32.fma(a, short, -high)
         return high, _low(high, low if _none(rest) else low + a * rest)
     if high.dtype == torch.float32 and a.device.type != "mps":  # where there is float64, it holds the whole product
         exact = a.double() * (b.double() if torch.is_tensor(b) else b)
@@ -95,6 +89,10 @@ def product(a: Tensor, b: Number) -> Pair:
 
 def quotient(a: Tensor, b: Number) -> Pair:
     """a / b."""
+    if _arithmetic == "fused" and torch.is_tensor(b):
+        inverse = 1 / b
+        high = a * inverse
+        return high, float32.fma(-high, b, a) * inverse
     high = a / b
     if _arithmetic == "single":
         return high, 0.0
@@ -122,10 +120,13 @@ def times(a: Tensor, b: Number) -> Tensor:
     return high + low
 
 
-def exp(pair: Pair) -> Tensor:
-    """exp(high + low)."""
+def exp(pair: Pair, weight: Tensor | None = None, weight_low: Number = 0.0) -> Tensor:
+    """(weight + weight_low) exp(high + low)."""
+    if _arithmetic != "exact":
+        return float32.exp(*pair, weight, weight_low)
     result = torch.exp(pair[0])
-    return result if _none(pair[1]) else result + _low(result, result * pair[1])
+    result = result if _none(pair[1]) else result + _low(result, result * pair[1])
+    return result if weight is None else result * weight + result * weight_low
 
 
 def negated(pair: Pair) -> Pair:
@@ -145,25 +146,24 @@ def minus_square(x: Tensor) -> Pair:
     return negated(product(x, x))
 
 
-def sigmoid(pair: Pair) -> Tensor:
-    """1 / (1 + exp(-(high + low))), accurate on both sides."""
-    return _share(exp(minus_abs(pair)), pair[0] >= 0)
-
-
-def _share(e: Tensor, right: Tensor) -> Tensor:
-    """1 / (1 + e) or e / (1 + e), for e up to 1, with what the sum leaves out put back."""
+def sigmoid(pair: Pair, weight: Tensor | None = None) -> Tensor:
+    """weight / (1 + exp(-(high + low))), accurate on both sides."""
+    right = pair[0] >= 0
+    e = exp(minus_abs(pair))
     whole = 1 + e
     part = torch.where(right, torch.ones_like(e), e)
-    kind = _arithmetic
-    if kind == "single":
+    if _arithmetic == "exact":
+        quotient = part / whole
+        quotient = quotient - quotient * (((1 - whole) + e) / whole)
+        return quotient if weight is None else quotient * weight
+    if weight is not None:
+        part = torch.where(right, weight, exp(minus_abs(pair), weight))
+    if _arithmetic == "single":
         return part / whole
+    inverse = 1 / whole
+    quotient = part * inverse
     rest = (1 - whole) + e
-    if kind == "fused":  # one division for both quotients
-        inverse = 1 / whole
-        quotient = part * inverse
-        return _fma(_fma(-quotient, whole, part) - quotient * rest, inverse, quotient)
-    quotient = part / whole
-    return quotient - quotient * (rest / whole)
+    return float32.fma(float32.fma(-quotient, whole, part) - quotient * rest, inverse, quotient)
 
 
 def bell(e: Tensor) -> Tensor:
@@ -176,7 +176,7 @@ def bell(e: Tensor) -> Tensor:
     if kind == "fused":
         inverse = 1 / whole
         quotient = e * inverse
-        return _fma(_fma(-quotient, whole, e) - 2 * quotient * rest, inverse, quotient) * inverse
+        return float32.fma(float32.fma(-quotient, whole, e) - 2 * quotient * rest, inverse, quotient) * inverse
     quotient = e / whole
     return (quotient - 2 * quotient * (rest / whole)) / whole
 
@@ -205,68 +205,62 @@ _SQRT_HALF = math.sqrt(0.5)
 _SQRT_HALF_LOW = -4.833646656726457e-17  # sqrt(1/2) - float(sqrt(1/2))
 
 
-def normal_cdf(pair: Pair) -> Tensor:
-    """Distribution function of the standard normal at high + low, accurate in the left tail.
+def normal_cdf(pair: Pair, weight: Tensor | None = None) -> Tensor:
+    """weight times the distribution function of the standard normal at high + low, accurate in the left tail.
 
     erfc amplifies an error of its argument z by about 2 z^2, so what rounding leaves out of z is put back by the first derivative;
     -erfc'(z)/erfc(z) lies within 4 % of z + sqrt(z^2 + 4/pi) for z > 0 (Abramowitz & Stegun 7.1.13).
     """
     if _arithmetic != "exact":
-        return _normal_cdf_in_float(pair)
+        return _normal_cdf_in_float32(pair, weight)
     z, low = scaled(negated(pair), _SQRT_HALF)
     low = low - pair[0].clamp(-40, 40) * _SQRT_HALF_LOW
     ratio = z.clamp(0, 30)
     ratio = ratio + torch.sqrt(ratio * ratio + 4 / math.pi)
     tail = torch.special.erfc(z)
-    return 0.5 * (tail - torch.where(z > 0.5, tail * low * ratio, torch.zeros_like(z)))
+    result = 0.5 * (tail - torch.where(z > 0.5, tail * low * ratio, torch.zeros_like(z)))
+    return result if weight is None else weight * result
 
 
-def normal_density(pair: Pair) -> Tensor:
-    """Density of the standard normal at high + low."""
+def normal_density(pair: Pair, weight: Tensor | None = None) -> Tensor:
+    """weight times the density of the standard normal at high + low."""
     z = pair[0].clamp(-40, 40)  # beyond, it is 0 in every type
     high, low = minus_square(z)
     low = 0.5 * low
-    return 0.3989422804014327 * exp((0.5 * high, low if _none(pair[1]) else low - z * pair[1]))
+    exponent = (0.5 * high, low if _none(pair[1]) else low - z * pair[1])
+    if weight is None:
+        return 0.3989422804014327 * exp(exponent)
+    return exp(exponent, *product(weight, 0.3989422804014327))
 
 
 def polynomial(x: Tensor, coefficients: Sequence[float]) -> Tensor:
     """coefficients[0] + coefficients[1] x + ... by Horner's rule."""
+    if _arithmetic != "exact":
+        return float32.polynomial(x, coefficients)
     result = torch.full_like(x, coefficients[-1])
     for coefficient in reversed(coefficients[:-1]):
-        result = _fma(result, x, coefficient) if _arithmetic != "exact" else result * x + coefficient
+        result = result * x + coefficient
     return result
 
 
 def near(x: Pair, root: tuple[float, float], coefficients: Sequence[float]) -> tuple[Tensor, Tensor]:
-    """Where x lies within 0.4 of a root, and there the function with that root and these Taylor coefficients from the first on.
+    """Where x lies near a root, and there the function with that root and these Taylor coefficients from the first on.
 
     The terms of such a function cancel at its root; the series keeps every digit. `root` is a pair.
     """
-    d = (x[0] - root[0]) + (x[1] - root[1])
-    if _arithmetic != "exact" and d.dtype == torch.float32:
-        short, rest = _short(root[0])
-        d = (x[0] - short) + (x[1] - rest)
-        coefficients = [
-            one for place, one in enumerate(coefficients) if abs(one) * 0.4**place > 1e-9 * abs(coefficients[0])
-        ]
-    close = d.abs() < 0.4
+    width, least = {"exact": (0.4, 0.0), "fused": (0.7, 1e-9), "single": (0.4, 3e-6)}[_arithmetic]
+    high, low = root if _arithmetic == "exact" else _short(root[0])
+    d = (x[0] - high) + (x[1] - low)
+    close = d.abs() < width
     d = torch.where(close, d, torch.zeros_like(d))
-    return close, d * polynomial(d, coefficients)
+    enough = [one for place, one in enumerate(coefficients) if abs(one) * width**place >= least * abs(coefficients[0])]
+    return close, d * polynomial(d, enough)
 
 
-# (t + 3.5) Phi(-t) exp(t^2/2) for t in [0, 15], by powers of (t - 3.5) / (t + 3.5): within 8e-9
-_TAIL = (
-    0.744416073592799, -0.5655617392425928, 0.3154250913139411, -0.11605317479202168, 0.017405821431238255, 0.0064937270961885896,
-    -0.0031728293197803305, -0.0004950402824450895, 0.000418324022595408, 0.00010869427671604007,
-)  # fmt: skip
-
-
-def _normal_cdf_in_float(pair: Pair) -> Tensor:
-    """The same for float32 within kernels, where erfc would be dear: a polynomial times the density."""
-    x = pair[0]
-    t = x.abs().clamp(max=15)
-    inverse = 1 / (t + 3.5)
-    square, low = product(x.clamp(-15, 15), x.clamp(-15, 15))
-    low = -0.5 * low if _none(pair[1]) else -0.5 * low - x.clamp(-15, 15) * pair[1]
-    tail = exp((-0.5 * square, low)) * (polynomial((t - 3.5) * inverse, _TAIL) * inverse)
-    return torch.where(x > 0, 1 - tail, torch.where(x < -15, torch.zeros_like(x), tail))
+def _normal_cdf_in_float32(pair: Pair, weight: Tensor | None) -> Tensor:
+    """The same within kernels, where erfc would be dear."""
+    x = pair[0].clamp(-20, 20)
+    square, low = product(x, x)
+    low = -0.5 * low if _none(pair[1]) else -0.5 * low - x * pair[1]
+    tail = float32.normal_tail(-0.5 * square, low, x.abs(), weight, careful=_arithmetic == "fused")
+    return torch.where(x > 0, (1 if weight is None else weight) - tail, tail)

@@ -96,6 +96,7 @@ class Activation:
     variants: dict[str, dict[str, str]] = field(default_factory=dict)
     ordered: tuple[str, ...] = ()  # parameters that must increase in this order
     double: bool = False  # compute in float64, for terms that cancel
+    single: bool = False  # but kernels may compute float32 in itself, by the arithmetic of `_float32`
     surrogate: bool = False  # the slope is not the derivative, but one to train with
     # of "value", "slope" or "curve", where the usual ones cannot hold
     bounds: dict[str, "Bound"] = field(default_factory=dict)
@@ -109,6 +110,7 @@ class Activation:
     made: tuple[str, str, tuple[tuple[str, float], ...]] | None = field(default=None, repr=False)
     # "slope", "curve", and one for each parameter that learns
     bodies: dict[str, Body] = field(default_factory=dict, repr=False)
+    output_needs: tuple[str, ...] = field(default=(), repr=False)
 
     def slope(self, body: Body) -> Body:
         """Decorator: the first derivative of this entry."""
@@ -125,6 +127,19 @@ class Activation:
     def partial(self, parameter: str) -> Callable[[Body], Body]:
         """Decorator: the derivative by a parameter that learns."""
         return lambda body: self.bodies.setdefault(parameter, body)
+
+    def from_output(self, *positive: str) -> Callable[[Body], Body]:
+        """Decorator: the first derivative from the output, if the parameters named are positive."""
+        self.output_needs = positive
+        return lambda body: self.bodies.setdefault("from_output", body)
+
+    def from_output_and_side(self, body: Body) -> Body:
+        """Decorator: the first derivative from the output and from `side`, of two to which one output can belong."""
+        return self.bodies.setdefault("from_output_and_side", body)
+
+    def side(self, body: Body) -> Body:
+        """Decorator: where the input lies on the side of rising outputs."""
+        return self.bodies.setdefault("side", body)
 
     @property
     def summary(self) -> str:

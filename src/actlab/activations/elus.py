@@ -38,6 +38,11 @@ def _(x: Tensor) -> Tensor:
     return torch.exp(x)
 
 
+@exponential.from_output()
+def _(y: Tensor) -> Tensor:
+    return y
+
+
 @exponential.curve
 def _(x: Tensor) -> Tensor:
     return torch.exp(x)
@@ -69,6 +74,11 @@ def elu(x: Tensor, a: Positive = 1.0) -> Tensor:
 @elu.slope
 def _(x: Tensor, a: float) -> Tensor:
     return torch.where(x > 0, torch.ones_like(x), exact.times(torch.exp(x.clamp(max=0)), a))
+
+
+@elu.from_output()
+def _(y: Tensor, a: float) -> Tensor:
+    return torch.where(y > 0, torch.ones_like(y), y + a)
 
 
 @elu.curve
@@ -104,6 +114,11 @@ def _(x: Tensor, l: float, a: float) -> Tensor:  # noqa: E741
     return torch.where(x > 0, torch.full_like(x, l), exact.times(torch.exp(x.clamp(max=0)), l * a))
 
 
+@selu.from_output()
+def _(y: Tensor, l: float, a: float) -> Tensor:  # noqa: E741
+    return torch.where(y > 0, l, y + l * a)
+
+
 @selu.curve
 def _(x: Tensor, l: float, a: float) -> Tensor:  # noqa: E741
     return torch.where(x > 0, torch.zeros_like(x), exact.times(torch.exp(x.clamp(max=0)), l * a))
@@ -137,6 +152,11 @@ def celu(x: Tensor, a: Positive = 1.0) -> Tensor:
 @celu.slope
 def _(x: Tensor, a: float) -> Tensor:
     return torch.where(x > 0, torch.ones_like(x), exact.exp(exact.quotient(x.clamp(max=0), a)))
+
+
+@celu.from_output()
+def _(y: Tensor, a: float) -> Tensor:
+    return torch.where(y > 0, torch.ones_like(y), 1 + y / a)
 
 
 @celu.curve

@@ -49,6 +49,7 @@ _ROOT = "two terms cancel where the second derivative passes through zero"
     also=("gelu_python",),
     variants={"approximate": {"none": "gelu", "tanh": "gelu_tanh", "sigmoid": "quick_gelu"}},
     double=True,
+    single=True,
     zh="输入乘以标准正态分布函数：光滑，非单调。",
     teaching=Teaching(
         good=Text(
@@ -72,13 +73,13 @@ _ROOT = "two terms cancel where the second derivative passes through zero"
 def gelu(x: Tensor) -> Tensor:
     """Input weighted by the distribution function of the standard normal; smooth, with a dip left of zero."""
     low = x.clamp(min=-40)  # beyond, the result is -0 in every type
-    return low * exact.normal_cdf(exact.alone(low))
+    return exact.normal_cdf(exact.alone(low), low)
 
 
 @gelu.slope
 def _(x: Tensor) -> Tensor:
     inner = x.clamp(-40, 40)
-    plain = exact.normal_cdf(exact.alone(inner)) + inner * exact.normal_density(exact.alone(inner))
+    plain = exact.normal_cdf(exact.alone(inner)) + exact.normal_density(exact.alone(inner), inner)
     close, series = exact.near(exact.alone(inner), _GELU_ROOT, _GELU)
     return torch.where(close, series, plain)
 
@@ -108,6 +109,7 @@ def _tanh_argument(x: Tensor) -> tuple[Tensor, Tensor]:
     source="Hendrycks & Gimpel 2016, arXiv:1606.08415, section 2",
     also=("gelu_new", "gelu_fast", "gelu_pytorch_tanh", "gelu_python_tanh", "gelu_accurate"),
     double=True,
+    single=True,
     bounds={"curve": Bound(16, "1/2", _ROOT)},
     zh="GELU 的 tanh 近似，误差不超过 5e-4，GPT-2 使用。",
     teaching=Teaching(
@@ -132,7 +134,7 @@ def _tanh_argument(x: Tensor) -> tuple[Tensor, Tensor]:
 def gelu_tanh(x: Tensor) -> Tensor:
     """GELU with its normal distribution approximated by a tanh, at most 5e-4 away; as GPT-2 uses it."""
     low = x.clamp(min=-30)
-    return low * exact.sigmoid(_tanh_argument(low.clamp(max=30)))
+    return exact.sigmoid(_tanh_argument(low.clamp(max=30)), low)
 
 
 def _gelu_tanh_parts(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -147,9 +149,9 @@ def _gelu_tanh_parts(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 @gelu_tanh.slope
 def _(x: Tensor) -> Tensor:
     inner = x.clamp(-30, 30)
-    up, down, rise = _gelu_tanh_parts(inner)
+    _, down, rise = _gelu_tanh_parts(inner)
     close, series = exact.near(exact.alone(inner), _GELU_TANH_ROOT, _GELU_TANH)
-    return torch.where(close, series, up * (1 + inner * rise * down))
+    return torch.where(close, series, exact.sigmoid(_tanh_argument(inner), 1 + inner * rise * down))
 
 
 @gelu_tanh.curve
@@ -166,6 +168,7 @@ def _(x: Tensor) -> Tensor:
     presets={"silu": {"b": 1.0}, "quick_gelu": {"b": 1.702}},
     elsewhere_as={"quick_gelu": {"huggingface": "quick_gelu", "timm": "quick_gelu"}},
     double=True,
+    single=True,
     bounds={"curve": Bound(16, "1/2", _ROOT)},
     zh="输入乘以自身的 sigmoid；b 可学习，b = 1 即 SiLU。",
     teaching=Teaching(
@@ -189,9 +192,7 @@ def _(x: Tensor) -> Tensor:
 )
 def swish(x: Tensor, b: Learnable = 1.0) -> Tensor:
     """Input times the sigmoid of b times itself; b is learnt, and fixed at 1 it is SiLU."""
-    high, low = exact.product(x, b)
-    gate = exact.sigmoid((high, low))
-    return torch.where(gate == 0, -torch.zeros_like(x), x * gate)
+    return exact.sigmoid(exact.product(x, b), x.clamp(min=torch.finfo(x.dtype).min))  # -inf times 0 is no number
 
 
 def _swish_parts(x: Tensor, b: float | Tensor) -> tuple[Tensor, exact.Number, Tensor, Tensor]:
@@ -202,9 +203,9 @@ def _swish_parts(x: Tensor, b: float | Tensor) -> tuple[Tensor, exact.Number, Te
 
 @swish.slope
 def _(x: Tensor, b: float | Tensor) -> Tensor:
-    t, low, up, down = _swish_parts(x, b)
+    t, low, _, down = _swish_parts(x, b)
     close, series = exact.near((t, low), _SWISH_ROOT, _SWISH)
-    return torch.where(close, series, up * (1 + t * down))
+    return torch.where(close, series, exact.sigmoid((t, low), 1 + t * down))
 
 
 @swish.curve
@@ -265,6 +266,7 @@ def _(x: Tensor, lo: float, hi: float) -> Tensor:
     formula="x * tanh(log(1 + exp(x)))",
     source="Misra 2019, arXiv:1908.08681",
     double=True,
+    single=True,
     bounds={"curve": Bound(16, "1/2", _ROOT)},
     zh="输入乘以其 softplus 的 tanh：光滑，非单调。",
     teaching=Teaching(
@@ -289,7 +291,11 @@ def _(x: Tensor, lo: float, hi: float) -> Tensor:
 def mish(x: Tensor) -> Tensor:
     """Input times the tanh of its softplus; smooth, with a dip left of zero."""
     low = x.clamp(min=-800)
-    return low * _mish_gate(low)[0]
+    w = torch.exp(-low.abs())
+    share = 2 * w * w / (1 + 2 * w * (1 + w))
+    rest = w * (1 + w) / (w * (w + 2) + 2)
+    falling = exact.exp(exact.alone(-low.abs()), *exact.scaled(exact.total(-rest, 1.0), low))
+    return torch.where(low >= 0, low - low.clamp(max=800) * share, falling)
 
 
 def _mish_gate(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -304,8 +310,17 @@ def _mish_gate(x: Tensor) -> tuple[Tensor, Tensor]:
 def _(x: Tensor) -> Tensor:
     inner = x.clamp(-800, 800)
     t, rest = _mish_gate(inner)
+    right = t + inner * exact.logistic(inner) * rest * (1 + t)
+    w = torch.exp(-inner.abs())
+    above, missing = exact.total(w, 1.0)
+    square, left_out = exact.product(above, above)
+    below, rest = exact.total(square, 1.0)
+    share, more = exact.quotient(above, below)
+    more = more + (missing - share * (rest + left_out + 2 * above * missing)) / below
+    high, low = exact.scaled((share, more), 4 * inner)
+    left = exact.exp(exact.alone(-inner.abs()), *exact.quotient((high + 2) + (w + low), below))
     close, series = exact.near(exact.alone(inner), _MISH_ROOT, _MISH)
-    return torch.where(close, series, t + inner * exact.logistic(inner) * rest * (1 + t))
+    return torch.where(close, series, torch.where(inner >= 0, right, left))
 
 
 @mish.curve

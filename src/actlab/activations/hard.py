@@ -130,6 +130,11 @@ def _(x: Tensor, slope: float) -> Tensor:
     return between(y, 0, 1, slope)
 
 
+@hard_sigmoid.from_output()
+def _(y: Tensor, slope: float) -> Tensor:
+    return torch.where((y > 0) & (y < 1), slope, torch.zeros_like(y))
+
+
 @activation(
     formula="clip(x, lo, hi)",
     source="Collobert 2004, Large scale machine learning, PhD thesis, Paris 6",
@@ -158,6 +163,11 @@ def hard_tanh(x: Tensor, lo: Real = -1.0, hi: Real = 1.0) -> Tensor:
 @hard_tanh.slope
 def _(x: Tensor, lo: float, hi: float) -> Tensor:
     return between(x, lo, hi)
+
+
+@hard_tanh.from_output()
+def _(y: Tensor, lo: float, hi: float) -> Tensor:
+    return ((y > lo) & (y < hi)).to(y.dtype)
 
 
 @activation(
@@ -194,6 +204,18 @@ def hard_swish(x: Tensor) -> Tensor:
 @hard_swish.slope
 def _(x: Tensor) -> Tensor:
     return between(x, -3, 3, (2 * x + 3) / 6, 1.0)
+
+
+@hard_swish.side
+def _(x: Tensor) -> Tensor:
+    return x > -1.5
+
+
+@hard_swish.from_output_and_side
+def _(y: Tensor, rising: Tensor) -> Tensor:
+    steep = torch.sqrt((9 + 24 * y).clamp(min=0)) / 6
+    right = torch.where(y < 3, steep, torch.ones_like(y))
+    return torch.where(rising, right, torch.where(y < 0, -steep, torch.zeros_like(y)))
 
 
 @hard_swish.curve

@@ -41,6 +41,17 @@ def _(x: Tensor) -> Tensor:
     return torch.cos(x)
 
 
+@sinusoid.side
+def _(x: Tensor) -> Tensor:
+    return torch.cos(x) > 0
+
+
+@sinusoid.from_output_and_side
+def _(y: Tensor, rising: Tensor) -> Tensor:
+    steep = torch.sqrt((1 - y) * (1 + y))
+    return torch.where(rising, steep, -steep)
+
+
 @sinusoid.curve
 def _(x: Tensor) -> Tensor:
     return -torch.sin(x)
@@ -72,6 +83,17 @@ def cosine(x: Tensor) -> Tensor:
 @cosine.slope
 def _(x: Tensor) -> Tensor:
     return -torch.sin(x)
+
+
+@cosine.side
+def _(x: Tensor) -> Tensor:
+    return torch.sin(x) < 0
+
+
+@cosine.from_output_and_side
+def _(y: Tensor, rising: Tensor) -> Tensor:
+    steep = torch.sqrt((1 - y) * (1 + y))
+    return torch.where(rising, steep, -steep)
 
 
 @cosine.curve
@@ -219,6 +241,17 @@ def gaussian(x: Tensor) -> Tensor:
 @gaussian.slope
 def _(x: Tensor) -> Tensor:
     return -2 * x.clamp(-40, 40) * exact.gauss(x)
+
+
+@gaussian.side
+def _(x: Tensor) -> Tensor:
+    return x < 0
+
+
+@gaussian.from_output_and_side
+def _(y: Tensor, rising: Tensor) -> Tensor:
+    steep = torch.where(y > 0, 2 * y * torch.sqrt(-torch.log(y)), torch.zeros_like(y))
+    return torch.where(rising, steep, -steep)
 
 
 @gaussian.curve

@@ -39,6 +39,11 @@ def _(x: Tensor, b: float) -> Tensor:
     return exact.sigmoid(exact.product(x, b))
 
 
+@softplus.from_output()
+def _(y: Tensor, b: float) -> Tensor:
+    return -torch.expm1(-b * y)
+
+
 @softplus.curve
 def _(x: Tensor, b: float) -> Tensor:
     return exact.times(exact.bell(exact.exp(exact.minus_abs(exact.product(x, b)))), b)
@@ -73,6 +78,11 @@ def shifted_softplus(x: Tensor) -> Tensor:
 @shifted_softplus.slope
 def _(x: Tensor) -> Tensor:
     return exact.logistic(x)
+
+
+@shifted_softplus.from_output()
+def _(y: Tensor) -> Tensor:
+    return -torch.expm1(-(y + math.log(2)))
 
 
 @shifted_softplus.curve
@@ -158,6 +168,11 @@ def _(x: Tensor) -> Tensor:
     return exact.logistic(-x)
 
 
+@log_sigmoid.from_output()
+def _(y: Tensor) -> Tensor:
+    return -torch.expm1(y)
+
+
 @log_sigmoid.curve
 def _(x: Tensor) -> Tensor:
     return -exact.bell(torch.exp(-x.abs()))
@@ -205,6 +220,13 @@ def _(x: Tensor) -> Tensor:
     return 1 + 0.5 * torch.where(x.isinf(), torch.sign(x), x / (high + low))
 
 
+@bent_identity.from_output()
+def _(y: Tensor) -> Tensor:
+    s = (2 * y + 1).clamp(-1e9, 1e9)  # beyond, the slope is 1/2 or 3/2
+    root = torch.sqrt(s * s + 3)
+    return 1.5 * root / (2 * root - s)
+
+
 @bent_identity.curve
 def _(x: Tensor) -> Tensor:
     high, low = _root(x, 1.0)
@@ -248,6 +270,11 @@ def _(x: Tensor, b: float) -> Tensor:
     left = torch.where(x < 0, root - x, torch.ones_like(x))
     right = 0.5 + 0.5 * torch.where(x.isinf(), torch.ones_like(x), x / root)
     return torch.where(x < 0, (0.5 * b / root) / left, right)
+
+
+@squareplus.from_output()
+def _(y: Tensor, b: float) -> Tensor:
+    return 1 / (1 + b / (4 * y * y))
 
 
 @squareplus.curve

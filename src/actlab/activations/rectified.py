@@ -44,6 +44,11 @@ def _(x: Tensor) -> Tensor:
     return (x > 0).to(x.dtype)
 
 
+@relu.from_output()
+def _(y: Tensor) -> Tensor:
+    return (y > 0).to(y.dtype)
+
+
 @activation(
     formula="Piecewise((x, x > 0), (a * x, True))",
     source="Maas, Hannun & Ng 2013, ICML workshop",
@@ -76,6 +81,11 @@ def leaky_relu(x: Tensor, a: Real = 0.01) -> Tensor:
 @leaky_relu.slope
 def _(x: Tensor, a: float) -> Tensor:
     return torch.where(x > 0, torch.ones_like(x), a)
+
+
+@leaky_relu.from_output("a")
+def _(y: Tensor, a: float) -> Tensor:
+    return torch.where(y > 0, torch.ones_like(y), a)
 
 
 @activation(
@@ -145,6 +155,16 @@ def _(x: Tensor) -> Tensor:
     return torch.sign(x)
 
 
+@absolute.side
+def _(x: Tensor) -> Tensor:
+    return x > 0
+
+
+@absolute.from_output_and_side
+def _(y: Tensor, rising: Tensor) -> Tensor:
+    return torch.where(y > 0, torch.where(rising, 1.0, -1.0).to(y.dtype), torch.zeros_like(y))
+
+
 @activation(
     formula="min(max(0, x), tau)",
     source="Krizhevsky 2010, Convolutional deep belief networks on CIFAR-10",
@@ -180,6 +200,11 @@ def _(x: Tensor, tau: float) -> Tensor:
     return between(x, 0, tau)
 
 
+@clipped_relu.from_output()
+def _(y: Tensor, tau: float) -> Tensor:
+    return ((y > 0) & (y < tau)).to(y.dtype)
+
+
 @activation(
     formula="max(0, x)^2",
     source="So et al. 2021, Primer, arXiv:2109.08668",
@@ -207,6 +232,11 @@ def relu_squared(x: Tensor) -> Tensor:
 @relu_squared.slope
 def _(x: Tensor) -> Tensor:
     return 2 * x.clamp(min=0)
+
+
+@relu_squared.from_output()
+def _(y: Tensor) -> Tensor:
+    return 2 * torch.sqrt(y)
 
 
 @relu_squared.curve

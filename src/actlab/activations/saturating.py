@@ -43,6 +43,11 @@ def _(x: Tensor) -> Tensor:
     return exact.bell(torch.exp(-x.abs()))
 
 
+@sigmoid.from_output()
+def _(y: Tensor) -> Tensor:
+    return y * (1 - y)
+
+
 @sigmoid.curve
 def _(x: Tensor) -> Tensor:
     e = torch.exp(-x.abs())
@@ -82,6 +87,11 @@ def _(x: Tensor) -> Tensor:
     return exact.sech_squared(exact.alone(x))
 
 
+@tanh.from_output()
+def _(y: Tensor) -> Tensor:
+    return (1 - y) * (1 + y)
+
+
 @tanh.curve
 def _(x: Tensor) -> Tensor:
     return -2 * torch.tanh(x) * exact.sech_squared(exact.alone(x))
@@ -118,6 +128,11 @@ def _(x: Tensor, A: float, S: float) -> Tensor:
     return exact.times(exact.sech_squared(exact.product(x, S)), A * S)
 
 
+@lecun_tanh.from_output()
+def _(y: Tensor, A: float, S: float) -> Tensor:
+    return S * (A - y) * (1 + y / A)
+
+
 @lecun_tanh.curve
 def _(x: Tensor, A: float, S: float) -> Tensor:
     high, low = exact.product(x, S)
@@ -151,6 +166,11 @@ def symmetrical_sigmoid(x: Tensor) -> Tensor:
 @symmetrical_sigmoid.slope
 def _(x: Tensor) -> Tensor:
     return 2 * exact.bell(torch.exp(-x.abs()))
+
+
+@symmetrical_sigmoid.from_output()
+def _(y: Tensor) -> Tensor:
+    return 0.5 * (1 - y) * (1 + y)
 
 
 @symmetrical_sigmoid.curve
@@ -193,6 +213,11 @@ def _(x: Tensor) -> Tensor:
     return torch.where(t.isinf(), (1 / x).square(), 1 / t)
 
 
+@arctan.from_output()
+def _(y: Tensor) -> Tensor:
+    return torch.cos(y).square()
+
+
 @arctan.curve
 def _(x: Tensor) -> Tensor:
     t = 1 + x * x
@@ -228,6 +253,11 @@ def softsign(x: Tensor) -> Tensor:
 @softsign.slope
 def _(x: Tensor) -> Tensor:
     return (1 / (1 + x.abs())).square()
+
+
+@softsign.from_output()
+def _(y: Tensor) -> Tensor:
+    return (1 - y.abs()).square()
 
 
 @softsign.curve
@@ -272,6 +302,11 @@ def cloglog(x: Tensor) -> Tensor:
 def _(x: Tensor) -> Tensor:
     x = x.clamp(max=10)
     return torch.exp(x - torch.exp(x))
+
+
+@cloglog.from_output()
+def _(y: Tensor) -> Tensor:
+    return torch.where(y < 1, (y - 1) * torch.log1p(-y), torch.zeros_like(y))
 
 
 @cloglog.curve

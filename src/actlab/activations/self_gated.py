@@ -38,7 +38,10 @@ def _softplus(x: Tensor) -> Tensor:
 def serf(x: Tensor) -> Tensor:
     """Input times the error function of its softplus; close to mish."""
     low = x.clamp(min=-800)
-    return low * torch.special.erf(_softplus(low))
+    far = exact.exp(
+        exact.alone(low.clamp(max=0)), 1.1283791670955126 * low
+    )  # erf(p) is 2 p / sqrt(pi), and p is exp(x)
+    return torch.where(low < -40, far, low * torch.special.erf(_softplus(low)))
 
 
 def _serf_parts(x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -88,7 +91,8 @@ def _(x: Tensor) -> Tensor:
 def phish(x: Tensor) -> Tensor:
     """Input times the tanh of its GELU."""
     low = x.clamp(min=-40)
-    return low * torch.tanh(gelu.body(low))
+    far = exact.normal_cdf(exact.alone(low), low * low)  # tanh(g) is g
+    return torch.where(low < -10, far, low * torch.tanh(gelu.body(low)))
 
 
 @phish.slope
@@ -128,7 +132,8 @@ def _(x: Tensor) -> Tensor:
 def tanh_exp(x: Tensor) -> Tensor:
     """Input times the tanh of its exponential, also known as TeLU."""
     low = x.clamp(min=-800)
-    return low * torch.tanh(torch.exp(low.clamp(max=10)))
+    far = exact.exp(exact.alone(low.clamp(max=0)), low)  # tanh(e) is e
+    return torch.where(low < -40, far, low * torch.tanh(torch.exp(low.clamp(max=10))))
 
 
 @tanh_exp.slope
@@ -167,7 +172,8 @@ def _(x: Tensor) -> Tensor:
 def logish(x: Tensor) -> Tensor:
     """Input times the logarithm of one plus its sigmoid."""
     low = x.clamp(min=-800)
-    return low * torch.log1p(exact.logistic(low))
+    far = exact.sigmoid(exact.alone(low), low)  # log(1 + s) is s
+    return torch.where(low < -40, far, low * torch.log1p(exact.logistic(low)))
 
 
 @logish.slope

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..activations import Activation
-from ..activations._calculus import wide
+from ..activations._calculus import Widen, wide, widest
 from ..activations._numerics import arithmetic
 from ._lowering import Argument, NoKernel, source
 
@@ -41,33 +41,39 @@ def sources(variant: Variant, dtype: torch.dtype) -> dict[str, str]:
     entry, count = variant.entry, len(variant.learnt)
     x, number, row = Argument(dtype), Argument(torch.float32, ""), Argument(torch.float32, "C")
     table = Argument(dtype, "RC")
+    widen = _widen(variant, dtype)
     found: dict[str, str] = {}
 
     def add(form: str, function: Callable[..., Any], arguments: list[Argument]) -> None:
         found[form] = source(f"{form}_kernel", function, arguments)
 
     with _arithmetic(entry, dtype):
-        add("forward", _forward(variant), [x] + [number] * count)
-        add("backward", _backward(variant, summed=True), [x, x] + [number] * count)
+        add("forward", _forward(variant, widen), [x] + [number] * count)
+        add("backward", _backward(variant, widen, summed=True), [x, x] + [number] * count)
         if count:
-            add("forward_rows", _forward(variant), [table] + [row] * count)
-            add("backward_rows", _backward(variant, summed=False), [table, table] + [row] * count)
+            add("forward_rows", _forward(variant, widen), [table] + [row] * count)
+            add("backward_rows", _backward(variant, widen, summed=False), [table, table] + [row] * count)
         elif "curve" in entry.bodies:
-            add("curve", _times(variant, "curve"), [x, x])
+            add("curve", _times(variant, widen, "curve"), [x, x])
     return found
 
 
 def _arithmetic(entry: Activation, dtype: torch.dtype) -> AbstractContextManager[None]:
-    return arithmetic("fused" if dtype == torch.float32 else "single")
+    """float32 is enough inside where results are rounded to half types; for results in float32 itself some entries need float64."""
+    if dtype != torch.float32:
+        return arithmetic("single")
+    return arithmetic("exact" if _needs_float64(entry) else "fused")
 
 
-def _widen(variant: Variant) -> Callable[[Tensor], Tensor]:
-    return wide
+def _needs_float64(entry: Activation) -> bool:
+    return entry.double and not entry.single
 
 
-def _forward(variant: Variant) -> Callable[..., Tensor]:
-    widen = _widen(variant)
+def _widen(variant: Variant, dtype: torch.dtype) -> Callable[[Tensor], Tensor]:
+    return widest if dtype == torch.float32 and _needs_float64(variant.entry) else wide
 
+
+def _forward(variant: Variant, widen: Widen) -> Callable[..., Tensor]:
     def forward(*given: Tensor) -> Tensor:
         x, *learnt = given
         return variant.entry.body(widen(x), *variant.values(tuple(learnt))).to(x.dtype)
@@ -75,9 +81,8 @@ def _forward(variant: Variant) -> Callable[..., Tensor]:
     return forward
 
 
-def _backward(variant: Variant, *, summed: bool) -> Callable[..., Tensor | tuple[Tensor, ...]]:
+def _backward(variant: Variant, widen: Widen, *, summed: bool) -> Callable[..., Tensor | tuple[Tensor, ...]]:
     """g f'(x), and for each parameter that learns g df/dparameter, summed or not."""
-    widen = _widen(variant)
     bodies = variant.entry.bodies
     missing = [name for name in variant.learnt if name not in bodies]
     if missing:
@@ -96,9 +101,7 @@ def _backward(variant: Variant, *, summed: bool) -> Callable[..., Tensor | tuple
     return backward
 
 
-def _times(variant: Variant, body: str) -> Callable[..., Tensor]:
-    widen = _widen(variant)
-
+def _times(variant: Variant, widen: Widen, body: str) -> Callable[..., Tensor]:
     def times(g: Tensor, x: Tensor) -> Tensor:
         return (widen(g) * variant.entry.bodies[body](widen(x), *variant.values(()))).to(x.dtype)
 

@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+
+from ..activations import _float32
 
 PREFIX = "#include <torch/csrc/inductor/cpp_prefix.h>\n"
 
@@ -58,6 +60,16 @@ def source(name: str, function: Callable[..., Tensor | tuple[Tensor, ...]], argu
     )
 
 
+def _elementary() -> dict[Any, Callable[..., Any]]:
+    """Our elementary functions in place of those of the vector library, for float32."""
+
+    def only_float32(function: Callable[..., Tensor]) -> Callable[..., Any]:
+        return lambda x: function(x) if x.dtype == torch.float32 else NotImplemented
+
+    names = ("expm1", "tanh", "log1p", "atan", "erf")
+    return {getattr(torch.ops.aten, name).default: only_float32(getattr(_float32, name)) for name in names}
+
+
 def _lowered(
     function: Callable[..., Tensor | tuple[Tensor, ...]], arguments: Sequence[Argument]
 ) -> tuple[str, dict[str, str]]:
@@ -84,7 +96,7 @@ def _lowered(
         for axis, size in zip(one.shape, example.shape, strict=True)
     }
     with mode, torch.no_grad():
-        traced = make_fx(function, decomposition_table=select_decomp_table())(*examples)
+        traced = make_fx(function, decomposition_table={**select_decomp_table(), **_elementary()})(*examples)
     graph = GraphLowering(traced, example_inputs=examples, shape_env=environment, is_inference=True)
     options = {"cpp.threads": 1, "inplace_buffers": False}
     with (

@@ -1,0 +1,193 @@
+"""Elementary functions of float32 by operations that every compiler turns into vector instructions: for kernels alone.
+
+Errors are below one unit in the last place or little above, over all inputs; the calls of vector libraries that they stand for take
+longer (tanh, log1p, atan) or lose small arguments (expm1, erf). Polynomials are minimax fits with the errors stated, by least squares
+with weights raised where the error is largest.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+Number = float | Tensor
+
+_LOG2_E = 1.4426950408889634
+_LN2 = 0.693145751953125  # its first bits, so that small multiples of it are exact
+_LN2_REST = 1.4286068203094172e-06
+_HALF_PI = 1.5707963705062866  # as a float32, and what it has too much
+_HALF_PI_REST = 4.371139000186241e-08
+
+# (exp(r) - 1 - r) / r^2 for |r| <= ln(2)/2, within 2.4e-10 of exp(r) - 1
+_EXP = (
+    0.5000000044157475,
+    0.1666666637050761,
+    0.041666360942897974,
+    0.00833338936337887,
+    0.0013940624827775473,
+    0.0001984587769404117,
+)
+# (tanh(z) - z) / z^3 by powers of z^2, z < 0.6, within 2.7e-9
+_TANH = (-0.3333329927209314, 0.13331958243212488, -0.05378668360468984, 0.020805384679219722, -0.005905868500975783)
+# erf(z) / z by powers of z^2, z < 1, within 1.2e-9: the first coefficient as a float32 with its rest, and the others
+_ERF_FIRST = (1.1283791065216064, 5.939201197513455e-08)
+_ERF = (
+    -0.376126271350019,
+    0.11283600164943076,
+    -0.02685444410693203,
+    0.005189534400655321,
+    -0.0008020832911799839,
+    7.889091572696463e-05,
+)
+# (log(1 + f) - f + f^2/2) / f^3 for f from sqrt(1/2) - 1 to sqrt(2) - 1, within 7.3e-10
+_LOG = (
+    0.3333331042098061,
+    -0.24999986724573722,
+    0.20002228149504103,
+    -0.16669243976093318,
+    0.14218617660486121,
+    -0.12384458331108406,
+    0.11873419843861202,
+    -0.11789267389620725,
+    0.0691360140289422,
+)
+# (atan(z) - z) / z^3 by powers of z^2, z < 1, within 3.6e-10
+_ATAN = (
+    -0.3333332743384914,
+    0.1999969262983384,
+    -0.142801309997558,
+    0.11060246290076889,
+    -0.08818854971230969,
+    0.06759587525072475,
+    -0.04494666528574879,
+    0.022760529542825172,
+    -0.007422727296299787,
+    0.0011348963938305882,
+)
+# (t + 3.5) Phi(-t) exp(t^2/2) for t in [0, 15], by powers of (t - 3.5) / (t + 3.5), within 8e-9
+_TAIL = (0.744416073592799, -0.5655617392425928, 0.3154250913139411, -0.11605317479202168, 0.017405821431238255, 0.0064937270961885896, -0.0031728293197803305, -0.0004950402824450895, 0.000418324022595408, 0.00010869427671604007)  # fmt: skip
+_TAIL_SLOPE = (_TAIL[1], 2 * _TAIL[2], 3 * _TAIL[3], 4 * _TAIL[4])  # roughly, for what is tiny anyway
+
+
+def fma(a: Tensor, b: Number, c: Number) -> Tensor:
+    """a b + c, rounded once."""
+    from torch._inductor.inductor_prims import fma as operation
+
+    b, c = (one if torch.is_tensor(one) else torch.full_like(a, one) for one in (b, c))
+    return operation(a, b, c)
+
+
+def polynomial(x: Tensor, coefficients: Sequence[float]) -> Tensor:
+    """coefficients[0] + coefficients[1] x + ... by Horner's rule."""
+    result = torch.full_like(x, coefficients[-1])
+    for coefficient in reversed(coefficients[:-1]):
+        result = fma(result, x, coefficient)
+    return result
+
+
+def _is_zero(value: Number) -> bool:
+    return isinstance(value, float) and value == 0
+
+
+def _power_of_two(k: Tensor) -> Tensor:
+    """2^k for whole k (int32) from -126 to 127."""
+    return ((k + 127) << 23).view(torch.float32)
+
+
+def _reduced(x: Tensor, low: Number) -> tuple[Tensor, Tensor]:
+    """k and r with exp(x + low) = 2^k exp(r) and |r| at most about ln(2)/2."""
+    k = torch.round(x * _LOG2_E)
+    r = fma(k, -_LN2_REST, fma(k, -_LN2, x))
+    return k, r if _is_zero(low) else r + low
+
+
+def exp(x: Tensor, low: Number = 0.0, weight: Tensor | None = None, weight_low: Number = 0.0) -> Tensor:
+    """(weight + weight_low) exp(x + low), which may be in range where exp(x) alone is not."""
+    if weight is None and _is_zero(low):
+        return torch.exp(x)
+    k, r = _reduced(x.clamp(-160, 130), low)
+    grown = fma(r * r, polynomial(r, _EXP), r)
+    part = 1 + grown
+    if weight is not None:
+        rest = weight * ((1 - part) + grown)
+        part = fma(part, weight, rest if _is_zero(weight_low) else fma(part, weight_low, rest))
+        part = torch.where(x < -160, torch.zeros_like(part), part)  # so that no weight brings it back
+    whole = k.to(torch.int32)
+    half = whole >> 1
+    return part * _power_of_two(half) * _power_of_two(whole - half)
+
+
+def expm1(x: Tensor) -> Tensor:
+    """exp(x) - 1."""
+    k, r = _reduced(x.clamp(-30, 89), 0.0)
+    scale = _power_of_two(k.to(torch.int32) - 1)  # half of it: 2^128 is no float32
+    part = fma(r * r, polynomial(r, _EXP), r)
+    return 2 * fma(scale, part, scale - 0.5)
+
+
+def tanh(x: Tensor) -> Tensor:
+    """Hyperbolic tangent."""
+    size = x.abs()
+    e = exp(-2 * size)
+    square = x * x
+    near = fma(square * x, polynomial(square, _TANH), x)
+    return torch.where(size < 0.55, near, torch.copysign(1 - 2 * e / (1 + e), x))
+
+
+def log1p(x: Tensor) -> Tensor:
+    """ln(1 + x), for x from -0.9 on."""
+    large = x > 2.0**64
+    x, one = torch.where(large, x * 2.0**-64, x), torch.where(large, 0.0, 1.0)
+    k = ((x + one).view(torch.int32) - 0x3F3504F3) >> 23  # 1 + x lies in 2^k [sqrt(1/2), sqrt(2)]
+    scale = _power_of_two(-k)
+    f = fma(x, scale, one * scale - 1)
+    square = f * f
+    rest = fma(square * f, polynomial(f, _LOG), -0.5 * square)
+    exponent = k.to(torch.float32) + torch.where(large, 64.0, 0.0)
+    result = fma(exponent, _LN2, f + fma(exponent, _LN2_REST, rest))
+    return torch.where(x < torch.inf, result, x)
+
+
+def atan(x: Tensor) -> Tensor:
+    """Inverse tangent."""
+    size = x.abs()
+    outside = size > 1
+    z = torch.where(outside, 1 / size, size)
+    square = z * z
+    inner = fma(square * z, polynomial(square, _ATAN), z)
+    return torch.copysign(torch.where(outside, (_HALF_PI - inner) - _HALF_PI_REST, inner), x)
+
+
+def normal_tail(
+    square: Tensor, low: Number, t: Tensor, weight: Tensor | None = None, *, careful: bool = False
+) -> Tensor:
+    """weight Phi(-t) for t >= 0, given -t^2/2 as square + low. If `careful`, what quotients leave out is put back."""
+    t = t.clamp(max=15)
+    below = t + 3.5
+    inverse = 1 / below
+    above = t - 3.5
+    s = above * inverse
+    if not careful:
+        factor = polynomial(s, _TAIL) * inverse
+        return exp(square, low, factor if weight is None else factor * weight)
+    back = below - t
+    missing = (t - (below - back)) + (3.5 - back)  # of `below`, and of `above` it is t - (above + 3.5)
+    s_low = ((fma(-s, below, above) + (t - (above + 3.5))) - s * missing) * inverse
+    inner = polynomial(s, _TAIL[1:])
+    value = fma(inner, s, _TAIL[0])
+    value_low = fma(inner, s, _TAIL[0] - value) + s_low * polynomial(s, _TAIL_SLOPE)
+    factor = value * inverse
+    factor_low = (fma(-factor, below, value) - factor * missing + value_low) * inverse
+    if weight is None:
+        return exp(square, low, factor, factor_low)
+    product = factor * weight
+    return exp(square, low, product, fma(factor, weight, -product) + factor_low * weight)
+
+
+def erf(x: Tensor) -> Tensor:
+    """Error function."""
+    size = x.abs().clamp(max=8)
+    square = size * size
+    near = fma(x, _ERF_FIRST[0], x * fma(square, polynomial(square, _ERF), _ERF_FIRST[1]))
+    far = 1 - 2 * normal_tail(-square, -fma(size, size, -square), 1.4142135623730951 * size)
+    return torch.where(size < 1, near, torch.copysign(far, x))
