@@ -103,6 +103,8 @@ def _reduced(x: Tensor, low: Number) -> tuple[Tensor, Tensor]:
 
 def exp(x: Tensor, low: Number = 0.0, weight: Tensor | None = None, weight_low: Number = 0.0) -> Tensor:
     """(weight + weight_low) exp(x + low), which may be in range where exp(x) alone is not."""
+    if x.dtype == torch.float64:  # for a result in float32
+        return torch.exp(x + low) if weight is None else (weight + weight_low) * torch.exp(x + low)
     if weight is None and _is_zero(low):
         return torch.exp(x)
     k, r = _reduced(x.clamp(-160, 130), low)
@@ -119,6 +121,9 @@ def exp(x: Tensor, low: Number = 0.0, weight: Tensor | None = None, weight_low: 
 
 def expm1(x: Tensor) -> Tensor:
     """exp(x) - 1."""
+    if x.dtype == torch.float64:  # for a result in float32
+        near = x * (1 + x * (1 / 2 + x * (1 / 6 + x / 24)))
+        return torch.where(x.abs() < 1e-3, near, torch.exp(x) - 1)
     k, r = _reduced(x.clamp(-30, 89), 0.0)
     scale = _power_of_two(k.to(torch.int32) - 1)  # half of it: 2^128 is no float32
     part = fma(r * r, polynomial(r, _EXP), r)

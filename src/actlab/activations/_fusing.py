@@ -20,6 +20,8 @@ class fused:
     def __init__(self, on: bool = True):
         self.before = fused.on
         fused.on = bool(on)
+        if on:
+            engine()  # before torch.compile would have to follow the import
 
     def __enter__(self) -> Self:
         return self
@@ -28,9 +30,15 @@ class fused:
         fused.on = self.before
 
 
+class _Door:
+    engine: Any = None
+
+
 def engine() -> Any:
     """The kernels. They build upon this catalogue, so they are not imported before they are asked for."""
-    return import_module("..kernels", __package__)
+    if _Door.engine is None:
+        _Door.engine = import_module("..kernels", __package__)
+    return _Door.engine
 
 
 def run(entry: Any, x: Tensor, values: Sequence[Any], *, save: str = "auto", axis: int = 1) -> Tensor | None:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from .._language import say
 from ..errors import UsageError
-from ._fusing import SAVES, fused, run
+from ._fusing import SAVES, engine, fused, run
 
 if TYPE_CHECKING:
     from ._spec import Activation
@@ -65,6 +65,8 @@ class Pointwise(nn.Module):
         self.size = size
         self.axis = axis
         self.fused = fused
+        if fused:
+            engine()
         self.save = save
         shape = _shape(activation.name, size, axis)
         values = activation.values(parameters)

@@ -15,8 +15,8 @@ from . import _float32 as float32
 Number = float | Tensor
 Pair = tuple[Tensor, Number]  # the low part is the number 0 where there is none
 
-# How pairs are computed: "exact" by any device's operations, "fused" in float32 by fused multiply-adds, "single" with no low parts,
-# which is enough in float32 for results that are rounded to half types. Kernels are traced under the latter two.
+# How pairs are computed. "exact": by any device's operations. Kernels are traced under the others: "fused" in float32 by fused
+# multiply-adds; "plain" with no low parts, enough in float32 for results in half types and in float64 for results in float32.
 _arithmetic = "exact"
 
 
@@ -29,6 +29,11 @@ def arithmetic(kind: str) -> Iterator[None]:
         yield
     finally:
         _arithmetic = before
+
+
+def precision() -> str:
+    """The arithmetic in force."""
+    return _arithmetic
 
 
 def _none(low: Number) -> bool:
@@ -44,7 +49,7 @@ def _low(high: Tensor, low: Tensor) -> Tensor:
 
 def total(a: Tensor, b: Number) -> Pair:
     """a + b (Knuth's two-sum), with b at its full precision even where it is a Python number beside a float32 tensor."""
-    if _arithmetic == "single":
+    if _arithmetic == "plain":
         return a + b, 0.0
     rest = 0.0
     if not torch.is_tensor(b) and a.dtype == torch.float32:
@@ -74,7 +79,7 @@ def product(a: Tensor, b: Number) -> Pair:
     if isinstance(b, float | int) and (b == 0 or abs(math.frexp(b)[0]) == 0.5):  # a power of two: nothing is left out
         return high, 0.0
     kind = _arithmetic
-    if kind == "single":
+    if kind == "plain":
         return high, 0.0
     if kind == "fused" and high.dtype == torch.float32:
         short, rest = (b, 0.0) if torch.is_tensor(b) else _short(b)
@@ -94,7 +99,7 @@ def quotient(a: Tensor, b: Number) -> Pair:
         high = a * inverse
         return high, float32.fma(-high, b, a) * inverse
     high = a / b
-    if _arithmetic == "single":
+    if _arithmetic == "plain":
         return high, 0.0
     back, error = product(high, b)
     return high, _low(high, ((a - back) - error) / b)
@@ -158,7 +163,7 @@ def sigmoid(pair: Pair, weight: Tensor | None = None) -> Tensor:
         return quotient if weight is None else quotient * weight
     if weight is not None:
         part = torch.where(right, weight, exp(minus_abs(pair), weight))
-    if _arithmetic == "single":
+    if _arithmetic == "plain":
         return part / whole
     inverse = 1 / whole
     quotient = part * inverse
@@ -170,7 +175,7 @@ def bell(e: Tensor) -> Tensor:
     """e / (1 + e)^2, for e up to 1, with what the sum leaves out put back."""
     whole = 1 + e
     kind = _arithmetic
-    if kind == "single":
+    if kind == "plain":
         return e / (whole * whole)
     rest = (1 - whole) + e
     if kind == "fused":
@@ -211,7 +216,7 @@ def normal_cdf(pair: Pair, weight: Tensor | None = None) -> Tensor:
     erfc amplifies an error of its argument z by about 2 z^2, so what rounding leaves out of z is put back by the first derivative;
     -erfc'(z)/erfc(z) lies within 4 % of z + sqrt(z^2 + 4/pi) for z > 0 (Abramowitz & Stegun 7.1.13).
     """
-    if _arithmetic != "exact":
+    if _arithmetic != "exact" and pair[0].dtype == torch.float32:
         return _normal_cdf_in_float32(pair, weight)
     z, low = scaled(negated(pair), _SQRT_HALF)
     low = low - pair[0].clamp(-40, 40) * _SQRT_HALF_LOW
@@ -248,7 +253,11 @@ def near(x: Pair, root: tuple[float, float], coefficients: Sequence[float]) -> t
 
     The terms of such a function cancel at its root; the series keeps every digit. `root` is a pair.
     """
-    width, least = {"exact": (0.4, 0.0), "fused": (0.7, 1e-9), "single": (0.4, 3e-6)}[_arithmetic]
+    width, least = {
+        "exact": (0.4, 0.0),
+        "fused": (0.7, 1e-9),
+        "plain": (0.4, 1e-9 if x[0].dtype == torch.float64 else 3e-6),
+    }[_arithmetic]
     high, low = root if _arithmetic == "exact" else _short(root[0])
     d = (x[0] - high) + (x[1] - low)
     close = d.abs() < width

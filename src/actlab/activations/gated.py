@@ -231,6 +231,7 @@ Above = Annotated[float, Domain(low=5.0)]  # where GELU is the identity, so that
     kinks=("hi",),
     ordered=("lo", "hi"),
     double=True,
+    single=True,
     zh="截断到 [lo, hi] 的 GELU，便于量化。",
     teaching=Teaching(
         good=Text(

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,30 +10,12 @@ from torch import Tensor
 from ..activations import Activation
 from ..activations._calculus import Widen, wide, widest
 from ..activations._numerics import arithmetic
+from ._lean import OUTPUT, lean
 from ._lowering import Argument, NoKernel, source
+from ._variant import Variant
 
 FORMS = ("forward", "sided", "backward", "from_output", "from_sided", "curve", "forward_rows", "backward_rows")
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
-
-
-class Variant(NamedTuple):
-    """An entry with its parameters: those that are numbers, and the names of those that learn."""
-
-    entry: Activation
-    fixed: tuple[tuple[str, float], ...]
-    learnt: tuple[str, ...]
-
-    @property
-    def key(self) -> str:
-        """Its name among the kernels; a user's own entry is told apart by its formula."""
-        own = f"[{self.entry.formula}]" if self.entry.made else ""
-        values = [f"{name}={value!r}" for name, value in self.fixed] + list(self.learnt)
-        return f"{self.entry.name}{own}({', '.join(values)})"
-
-    def values(self, learnt: tuple[Tensor, ...]) -> list[Any]:
-        """All parameters in order."""
-        known = {**dict(self.fixed), **dict(zip(self.learnt, learnt, strict=True))}
-        return [known[name] for name in self.entry.values()]
 
 
 def sources(variant: Variant, dtype: torch.dtype) -> dict[str, str]:
@@ -55,14 +37,22 @@ def sources(variant: Variant, dtype: torch.dtype) -> dict[str, str]:
             add("backward_rows", _backward(variant, widen, summed=False), [table, table] + [row] * count)
         elif "curve" in entry.bodies:
             add("curve", _times(variant, widen, "curve"), [x, x])
+    way = lean(variant)
+    if way is not None:
+        with arithmetic("plain"):
+            if way.keep == OUTPUT:
+                add("from_output", _from_output(way.slope), [x, x])
+            else:
+                add("from_sided", _from_output(way.slope), [x, x, Argument(torch.uint8)])
+        with _arithmetic(entry, dtype):
+            if way.side is not None:
+                add("sided", _sided(_forward(variant, widen), way.side), [x])
     return found
 
 
 def _arithmetic(entry: Activation, dtype: torch.dtype) -> AbstractContextManager[None]:
     """float32 is enough inside where results are rounded to half types; for results in float32 itself some entries need float64."""
-    if dtype != torch.float32:
-        return arithmetic("single")
-    return arithmetic("exact" if _needs_float64(entry) else "fused")
+    return arithmetic("fused" if dtype == torch.float32 and not _needs_float64(entry) else "plain")
 
 
 def _needs_float64(entry: Activation) -> bool:
@@ -106,3 +96,17 @@ def _times(variant: Variant, widen: Widen, body: str) -> Callable[..., Tensor]:
         return (widen(g) * variant.entry.bodies[body](widen(x), *variant.values(()))).to(x.dtype)
 
     return times
+
+
+def _from_output(slope: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    def backward(g: Tensor, y: Tensor, *side: Tensor) -> Tensor:
+        return (wide(g) * slope(wide(y), *(one != 0 for one in side))).to(y.dtype)
+
+    return backward
+
+
+def _sided(forward: Callable[..., Tensor], side: Callable[[Tensor], Tensor]) -> Callable[..., tuple[Tensor, Tensor]]:
+    def both(x: Tensor) -> tuple[Tensor, Tensor]:
+        return forward(x), side(wide(x)).to(torch.uint8)
+
+    return both

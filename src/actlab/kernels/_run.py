@@ -7,44 +7,81 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
+from .._language import say
 from ..activations import Activation
-from ._forms import Variant
+from ..errors import UsageError
+from ._lean import INPUT, is_good, lean
 from ._runtime import ready, register
+from ._variant import Variant
 
-_KEYS: dict[tuple[Any, ...], str] = {}
-INPUT, OUTPUT, OUTPUT_AND_SIDE = range(3)  # what is kept for the backward pass, as the operators count it
+_VARIANTS: dict[tuple[Any, ...], Variant] = {}
 
 
-def key_of(entry: Activation, values: Sequence[Any]) -> str:
-    """The name under which the operators know this entry with these parameters; tensors among them learn."""
+def variant_of(entry: Activation, values: Sequence[Any]) -> Variant:
+    """This entry with these parameters; tensors among them learn."""
     fixed = tuple(None if isinstance(value, Tensor) else value for value in values)
-    found = _KEYS.get((entry, fixed))
+    found = _VARIANTS.get((entry, fixed))
     if found is None:
         named = list(zip(entry.values(), fixed, strict=True))
         numbers = tuple((name, value) for name, value in named if value is not None)
         learnt = tuple(name for name, value in named if value is None)
-        found = _KEYS[entry, fixed] = register(Variant(entry, numbers, learnt))
+        found = _VARIANTS[entry, fixed] = Variant(entry, numbers, learnt)
+        register(found)
     return found
+
+
+def kept(variant: Variant, save: str, dtype: torch.dtype) -> int:
+    """What to keep for the backward pass; raises UsageError where the output is asked for and does not tell the slope."""
+    if save == "input" or (save == "auto" and dtype == torch.float32):
+        return INPUT
+    way = lean(variant)
+    if save == "output" and way is None:
+        raise UsageError(
+            say(
+                f"{variant.key}: the slope cannot be told from the output; take save='input'",
+                f"{variant.key}：无法由输出求出斜率；请用 save='input'",
+            )
+        )
+    return way.keep if way is not None and (save == "output" or is_good(variant, dtype)) else INPUT
+
+
+@torch.compiler.assume_constant_result
+def _decided(entry: Activation, values: tuple[Any, ...], save: str, dtype: torch.dtype) -> tuple[str, int]:
+    """Key and what is kept, for torch.compile to take as constants; an empty key where there is no kernel."""
+    variant = variant_of(entry, values)
+    return (variant.key, kept(variant, save, dtype)) if ready(variant.key, dtype) else ("", INPUT)
 
 
 def run(entry: Activation, x: Tensor, values: Sequence[Any], *, save: str, axis: int) -> Tensor | None:
     """f(x) by the kernel; None where there is none for such a tensor, or where torch is transforming or tracing."""
+    if torch.compiler.is_compiling():
+        return _compiled(entry, x, values, save)
     if not _is_plain(x):
         return None
     learnt = [value for value in values if isinstance(value, Tensor)]
     if not all(value.dim() == 0 or (value.dim() == 1 and _has_channels(x, axis, value)) for value in learnt):
         return None
-    key = key_of(entry, values)
+    variant = variant_of(entry, values)
+    key = variant.key
     if not ready(key, x.dtype):
         return None
-    return torch.ops.actlab.forward.default(x, learnt, key, axis % x.dim() if learnt and x.dim() else 0, INPUT)
+    keep = INPUT if learnt else kept(variant, save, x.dtype)
+    return torch.ops.actlab.forward.default(x, learnt, key, axis % x.dim() if learnt and x.dim() else 0, keep)
+
+
+def _compiled(entry: Activation, x: Tensor, values: Sequence[Any], save: str) -> Tensor | None:
+    """Within torch.compile only the lean backward pass needs an operator: the rest is fused there with what stands around it."""
+    if torch.compiler.is_exporting() or x.device.type != "cpu" or any(isinstance(value, Tensor) for value in values):
+        return None
+    key, keep = _decided(entry, tuple(values), save, x.dtype)
+    return torch.ops.actlab.forward.default(x, [], key, 0, keep) if key and keep != INPUT else None
 
 
 def derivative(entry: Activation, x: Tensor, values: Sequence[Any], order: int) -> Tensor | None:
     """The first or second derivative by the kernel of the backward pass; None where there is none."""
     if not _is_plain(x) or any(isinstance(value, Tensor) for value in values):
         return None
-    key = key_of(entry, values)
+    key = variant_of(entry, values).key
     if not ready(key, x.dtype):
         return None
     ones = torch.ones_like(x)
@@ -60,7 +97,6 @@ def _is_plain(x: Tensor) -> bool:
         and torch._C._functorch.maybe_current_level()  # pyright: ignore[reportAttributeAccessIssue]
         is None
         and forward_ad._current_level < 0
-        and not torch.compiler.is_compiling()
     )
 
 

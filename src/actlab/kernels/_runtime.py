@@ -10,8 +10,9 @@ import torch
 
 from .._language import say
 from ..errors import first_line
-from ._forms import DTYPES, FORMS, Variant, sources
-from ._lowering import PREFIX
+from ._forms import DTYPES, FORMS, sources
+from ._lowering import PREFIX, NoKernel
+from ._variant import Variant
 
 _VARIANTS: dict[str, Variant] = {}  # by their keys: what the operators may ask for
 _BUILT: dict[tuple[str, torch.dtype], bool] = {}
@@ -62,6 +63,8 @@ def _build(variant: Variant, dtype: torch.dtype) -> bool:
     try:
         found = sources(variant, dtype)
         compiled = CppCodeCache.load(PREFIX + "".join(found.values()), device_type="cpu")
+    except NoKernel:  # nothing is wrong: plain operations are what this entry is best computed by
+        return False
     except Exception as error:
         warnings.warn(
             say(

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <mutex>
 #include <shared_mutex>
+#include <stdexcept>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -42,7 +43,7 @@ int type_of(const Tensor& x) {
     case at::kFloat: return 0;
     case at::kHalf: return 1;
     case at::kBFloat16: return 2;
-    default: TORCH_CHECK_TYPE(false, "fused activations take float32, float16 and bfloat16; got ", x.scalar_type());
+    default: throw std::runtime_error(std::string("fused activations take float32, float16 and bfloat16; got ") + c10::toString(x.scalar_type()));
   }
 }
 
@@ -55,11 +56,8 @@ const Kernel* find(const std::string& name, int type, Form form) {
 Function kernel(const std::string& name, const Tensor& x, Form form) {
   const int type = type_of(x);
   const Kernel* found = find(name, type, form);
-  if (!found) {
-    TORCH_CHECK(builder && builder(name.c_str(), type) == 0, "the kernel of activation '", name, "' could not be built");
-    found = find(name, type, form);
-    TORCH_CHECK(found, "activation '", name, "' has no kernel of form ", static_cast<int>(form));
-  }
+  if (!found && builder && builder(name.c_str(), type) == 0) found = find(name, type, form);
+  if (!found) throw std::runtime_error("there is no kernel of activation '" + name + "' for this type of tensor");
   return found->forms[form];
 }
 
@@ -285,6 +283,25 @@ std::vector<Tensor> call_backward(
   return op.call(g, kept, bits, learnt, name, axis, keep);
 }
 
+// A derivative that has none of its own here: it says so when one is asked for, instead of being taken for a constant.
+struct Last : torch::autograd::Function<Last> {
+  static Tensor forward(AutogradContext* context, const Tensor& result, const Tensor& g, const Tensor& x, const std::string& why) {
+    context->saved_data["why"] = why;
+    return result.alias();
+  }
+  static variable_list backward(AutogradContext* context, const variable_list&) {
+    throw std::runtime_error(context->saved_data["why"].toStringRef());
+  }
+};
+
+Tensor last(const Tensor& result, const Tensor& g, const Tensor& x, const std::string& why) {
+  return at::GradMode::is_enabled() ? Last::apply(result, g, x, why) : result;
+}
+
+constexpr auto kNoThird = "fused activations have two derivatives; for a third take module(fused=False)";
+constexpr auto kNoInput = "the second derivative needs the input, and this activation has kept its output; take module(save='input')";
+constexpr auto kLearns = "fused activations have no second derivative where parameters learn; take module(fused=False)";
+
 // g f'(x) with derivatives by g and x of its own.
 struct Slope : torch::autograd::Function<Slope> {
   static Tensor forward(AutogradContext* context, const Tensor& g, const Tensor& x, const std::string& name) {
@@ -294,13 +311,16 @@ struct Slope : torch::autograd::Function<Slope> {
     return call_backward(g, x, std::nullopt, {}, name, 1, kInput)[0];
   }
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
-    TORCH_CHECK(!at::GradMode::is_enabled(), "fused activations have two derivatives; for a third take module(fused=False)");
     const auto saved = context->get_saved_variables();
     const auto name = context->saved_data["name"].toStringRef();
     if (!gradients[0].defined()) return {Tensor(), Tensor(), Tensor()};
     static auto bend = operation<decltype(curve)>("actlab::curve");
-    Tensor by_g = call_backward(gradients[0], saved[1], std::nullopt, {}, name, 1, kInput)[0];
-    return {by_g, bend.call(gradients[0] * saved[0], saved[1], name), Tensor()};
+    const Tensor& g = gradients[0];
+    const auto below = [&] {
+      at::AutoDispatchBelowADInplaceOrView guard;
+      return std::make_pair(call_backward(g, saved[1], std::nullopt, {}, name, 1, kInput)[0], bend.call(g * saved[0], saved[1], name));
+    }();
+    return {last(below.first, g, saved[1], kNoThird), last(below.second, g, saved[1], kNoThird), Tensor()};
   }
 };
 
@@ -334,15 +354,15 @@ struct Activation : torch::autograd::Function<Activation> {
     variable_list results(learnt.size() + 4);
     const Tensor& g = gradients[0];
     if (!g.defined()) return results;
-    if (at::GradMode::is_enabled() && (g.requires_grad() || saved[0].requires_grad())) {
-      TORCH_CHECK(keep == kInput, "the second derivative needs the input, and this activation has kept only its output; take save=\"input\"");
-      TORCH_CHECK(learnt.empty(), "fused activations have no second derivative where parameters learn; take module(fused=False)");
+    if (at::GradMode::is_enabled() && keep == kInput && learnt.empty()) {
       results[0] = Slope::apply(g, saved[0], name);
       return results;
     }
-    at::AutoDispatchBelowADInplaceOrView below;
-    const auto found = call_backward(g, saved[0], sided ? std::optional<Tensor>(saved[1]) : std::nullopt, learnt, name, axis, keep);
-    for (size_t one = 0; one < found.size(); ++one) results[one] = found[one];
+    const auto found = [&] {
+      at::AutoDispatchBelowADInplaceOrView below;
+      return call_backward(g, saved[0], sided ? std::optional<Tensor>(saved[1]) : std::nullopt, learnt, name, axis, keep);
+    }();
+    for (size_t one = 0; one < found.size(); ++one) results[one] = last(found[one], g, saved[0], keep == kInput ? kLearns : kNoInput);
     return results;
   }
 };

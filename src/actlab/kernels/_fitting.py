@@ -1,0 +1,111 @@
+"""The slope of an activation from its output, fitted: for functions that fall, pass one minimum and rise, such as GELU.
+
+Left and right of the minimum the slope is a smooth function of q = sqrt(y - least y), which is near to linear there. Two polynomials in
+q and one bit for the side replace the input. The fit is weighted as inputs are where it matters, by the standard normal density.
+"""
+
+from collections.abc import Callable
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..activations import Activation
+from ..activations._float32 import polynomial
+
+WORST = 4e-3  # of the slope, over all inputs: above it an entry keeps its input
+
+
+class Side(NamedTuple):
+    """slope = q polynomial(q), for q up to `last`, in powers of q."""
+
+    coefficients: tuple[float, ...]
+    last: float
+    beyond: float  # the slope where q is larger
+
+
+class Fit(NamedTuple):
+    """Where the minimum lies, its value, and the slopes on both sides."""
+
+    at: float
+    least: float
+    left: Side
+    right: Side
+
+    def slope(self, y: Tensor, rising: Tensor) -> Tensor:
+        """f' from outputs in float32."""
+        q = torch.sqrt((y - self.least).clamp(min=0))
+        sides = []
+        for side in (self.left, self.right):
+            inner = q.clamp(max=side.last)
+            sides.append(torch.where(q > side.last, side.beyond, inner * polynomial(inner, side.coefficients)))
+        return torch.where(rising, sides[1], sides[0])
+
+
+@cache
+def fit(entry: Activation, values: tuple[float, ...]) -> Fit | None:
+    """The fit of an entry with these parameters, or None if it is not such a function or no fit is good enough."""
+    named = dict(zip(entry.values(), values, strict=True))
+    if entry.surrogate or "training" in entry.bodies:
+        return None
+    measured = entry.properties(**{name: value for name, value in named.items() if name not in entry.preset})
+    at = measured.minimum_at
+    if at is None or measured.jumps or measured.kinks or measured.bends:
+        return None
+
+    def evaluated(x: np.ndarray, order: int) -> np.ndarray:
+        return entry.evaluate(torch.from_numpy(x), order, **named).numpy()
+
+    least = float(evaluated(np.array([at]), 0)[0])
+    sides = []
+    for direction, far in ((-1.0, 40.0), (1.0, 40.0)):
+        x = at + direction * np.concatenate([np.geomspace(1e-6, 1e-2, 200), np.linspace(1.1e-2, far, 20000)])
+        slope = evaluated(x, 1)
+        if (direction * slope < -1e-9).any():
+            return None
+        sides.append(_side(x, np.sqrt(np.maximum(evaluated(x, 0) - least, 0)), slope))
+    found = Fit(at, least, *sides)
+    return found if _worst(found, evaluated) < WORST else None
+
+
+def _side(x: np.ndarray, q: np.ndarray, slope: np.ndarray) -> Side:
+    """The polynomial of that degree, up to 13, that is best in float32."""
+    beyond = float(slope[-1])
+    settled = np.flatnonzero(np.abs(slope - beyond) > 2e-5)
+    last = float(q[settled[-1]] if len(settled) else q[-1])
+    inside = q <= last
+    q, slope, x = q[inside], slope[inside], x[inside]
+    steps = np.abs(np.gradient(x))
+    weight = np.sqrt(steps * (np.exp(-0.5 * x * x) + 1e-3))
+    best = None
+    for degree in range(5, 14):
+        scaled = np.polynomial.chebyshev.chebvander(2 * q / last - 1, degree) * q[:, None]
+        solution = np.linalg.lstsq(scaled * weight[:, None], slope * weight, rcond=None)[0]
+        series = np.polynomial.chebyshev.Chebyshev(solution, domain=[0, last])
+        powers = series.convert(kind=np.polynomial.Polynomial, domain=[-1, 1], window=[-1, 1]).coef
+        single = q.astype(np.float32)
+        value = np.full_like(single, powers[-1])
+        for power in powers[-2::-1]:
+            value = value * single + np.float32(power)
+        error = float(np.sqrt(np.mean(((value * single - slope) * weight) ** 2)))
+        if best is None or error < 0.9 * best[0]:
+            best = (error, tuple(float(one) for one in powers))
+    assert best is not None
+    return Side(best[1], last, beyond)
+
+
+def _worst(found: Fit, evaluated: Callable[[np.ndarray, int], np.ndarray]) -> float:
+    from ..activations._numerics import arithmetic
+
+    x = np.concatenate([np.linspace(-60, 60, 40001), found.at + np.linspace(-0.1, 0.1, 2001)])
+    y = torch.from_numpy(evaluated(x, 0))
+    with arithmetic("exact"):
+        q = torch.sqrt((y - found.least).clamp(min=0))
+        slope = np.zeros_like(x)
+        for side, chosen in ((found.left, x < found.at), (found.right, x >= found.at)):
+            inner = q.clamp(max=side.last).numpy()
+            value = inner * np.polynomial.polynomial.polyval(inner, side.coefficients)
+            slope[chosen] = np.where(q.numpy() > side.last, side.beyond, value)[chosen]
+    return float(np.abs(slope - evaluated(x, 1)).max())

@@ -1,0 +1,64 @@
+"""Backward passes that keep the output instead of the input: which activations have one, and whether it is good enough.
+
+When the next layer keeps its input anyway, which is this activation's output, keeping that costs nothing.
+"""
+
+from collections.abc import Callable
+from functools import cache
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..activations._calculus import wide
+from ._fitting import fit
+from ._variant import Variant
+
+INPUT, OUTPUT, OUTPUT_AND_SIDE = range(3)  # what is kept, as the operators count it
+TOLERANCE = 3.0  # "auto" keeps the output where the slope's error is at most so many times what rounding the slope itself would cost
+
+
+class Lean(NamedTuple):
+    """`slope(y)`, or `slope(y, rising)` with `side(x)`, on float32."""
+
+    keep: int
+    slope: Callable[..., Tensor]
+    side: Callable[[Tensor], Tensor] | None = None
+
+
+@cache
+def lean(variant: Variant) -> Lean | None:
+    """How to get the slope from the output; None where that cannot be, or where parameters learn."""
+    entry, named = variant.entry, dict(variant.fixed)
+    if variant.learnt or "training" in entry.bodies:
+        return None
+    values = tuple(variant.values(()))
+    bodies = entry.bodies
+    if "from_output" in bodies:
+        if not all(named[name] > 0 for name in entry.output_needs):
+            return None
+        return Lean(OUTPUT, lambda y: bodies["from_output"](y, *values))
+    if "side" in bodies:
+        return Lean(
+            OUTPUT_AND_SIDE,
+            lambda y, rising: bodies["from_output_and_side"](y, rising, *values),
+            lambda x: bodies["side"](x, *values),
+        )
+    found = fit(entry, values)
+    return None if found is None else Lean(OUTPUT_AND_SIDE, found.slope, lambda x: x > found.at)
+
+
+@cache
+def is_good(variant: Variant, dtype: torch.dtype) -> bool:
+    """Whether the slope recovered from outputs of this type is nearly as good as the exact one rounded to it, for normal input."""
+    way = lean(variant)
+    if way is None:
+        return False
+    x = torch.randn(40_000, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).to(dtype).double()
+    named = dict(variant.fixed)
+    slope = variant.entry.evaluate(x, 1, **named)
+    y = wide(variant.entry.evaluate(x, 0, **named).to(dtype))
+    found = way.slope(y) if way.side is None else way.slope(y, way.side(x))
+    error = (found.double() - slope).square().mean().sqrt()
+    rounding = (slope.to(dtype).double() - slope).square().mean().sqrt()
+    return bool(error <= TOLERANCE * rounding + 1e-9)
