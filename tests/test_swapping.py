@@ -217,7 +217,7 @@ def test_mode_type_hooks_and_unused_parts_survive_tracing():
     done = swap(model, {"relu": "star_relu"}).model
     done(X.double())
     assert calls and not done.training and "spare.weight" in done.state_dict()
-    assert {parameter.dtype for name, parameter in done.named_parameters() if name.startswith("swapped")} == {
+    assert {parameter.dtype for name, parameter in done.named_parameters() if name.startswith("exchanged")} == {
         torch.float64
     }
 

@@ -8,6 +8,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from .activations import define as define
     from .activations import fused as fused
+    from .optimizing import optimize as optimize
     from .records import Run as Run
     from .swapping import swap as swap
     from .train import Parts as Parts
@@ -17,13 +18,14 @@ if TYPE_CHECKING:
 _WHERE = {
     "define": ".activations",
     "fused": ".activations",
+    "optimize": ".optimizing",
     "swap": ".swapping",
     "fit": ".train",
     "Parts": ".train",
     "Settings": ".train",
     "Run": ".records",
 }
-__all__ = ["Parts", "Run", "Settings", "__version__", "define", "fit", "fused", "swap"]
+__all__ = ["Parts", "Run", "Settings", "__version__", "define", "fit", "fused", "optimize", "swap"]
 
 
 def __getattr__(name: str) -> Any:

@@ -58,7 +58,7 @@ def run(entry: Activation, x: Tensor, values: Sequence[Any], *, save: str, axis:
         return _compiled(entry, x, values, save)
     if not _is_plain(x):
         return None
-    learnt = [value for value in values if isinstance(value, Tensor)]
+    learnt = [value.reshape(()) if value.numel() == 1 else value for value in values if isinstance(value, Tensor)]
     if not all(value.dim() == 0 or (value.dim() == 1 and _has_channels(x, axis, value)) for value in learnt):
         return None
     variant = variant_of(entry, values)

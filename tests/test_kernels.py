@@ -1,0 +1,317 @@
+"""Fused kernels: the catalogue's contract on their path, the lean backward pass, autograd, threads, torch.compile, and no compiler.
+
+Kernels of all entries take long to compile: `make kernel-tests` (ACTLAB_KERNELS=all) checks every one, this run some of each kind.
+"""
+
+import os
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import torch
+from torch import nn
+
+import actlab
+import checks
+from actlab import activations, kernels
+from actlab.activations import get
+from actlab.errors import UsageError
+from actlab.kernels import _runtime
+from actlab.kernels._lean import INPUT, OUTPUT, OUTPUT_AND_SIDE, is_good, lean
+from actlab.kernels._run import variant_of
+
+SOME = ("relu", "leaky_relu", "prelu", "sigmoid", "swish", "gelu", "elu", "softplus", "hard_swish")
+NAMES = activations.names(vectors=False) if os.environ.get("ACTLAB_KERNELS") == "all" else SOME
+HALF = (torch.bfloat16, torch.float16)
+NEEDS_COMPILER = pytest.mark.skipif(kernels.library() is None, reason="no compiler")
+pytestmark = NEEDS_COMPILER
+
+
+@pytest.fixture
+def fused():
+    with actlab.fused():
+        yield
+
+
+def fixed(name, **options):
+    """A fused layer whose parameters are numbers."""
+    return get(name).module(fused=True, learn=False, **options)
+
+
+@pytest.mark.parametrize("check", checks.CHECKS, ids=lambda check: check.__name__.removeprefix("check_"))
+@pytest.mark.parametrize("name", NAMES)
+def test_contract_of_the_catalogue(name, check, fused):
+    check(get(name))
+
+
+@pytest.mark.parametrize("name", SOME)
+def test_the_kernel_is_what_computes(name, fused, monkeypatch):
+    """Without this, a kernel that is never built would pass the contract by plain operations."""
+    layer = get(name).module()
+    x = torch.randn(50, requires_grad=True)
+    y = layer(x)
+    monkeypatch.setattr(type(layer.activation), "plain", None)
+    assert torch.equal(layer(x), y)
+    assert "CppNode" in type(y.grad_fn).__name__ and "Activation" in y.grad_fn.name()
+
+
+def test_a_planted_fault_in_a_kernel_is_caught():
+    """The contract on this path can fail: a slope that is wrong only in the kernel's own arithmetic."""
+    from actlab.activations import _numerics
+
+    entry = actlab.define("wrong_in_kernels", "x / (1 + exp(-x))")
+    right = entry.bodies["slope"]
+    entry.bodies["slope"] = lambda x: right(x) + (0 if _numerics.precision() == "exact" else 1e-3)
+    entry._node = entry._slope = None
+    with actlab.fused(), pytest.raises(AssertionError, match="wrong_in_kernels: slope"):
+        checks.check_half_types(entry)
+
+
+@pytest.mark.parametrize("dtype", HALF)
+@pytest.mark.parametrize("name", ["relu", "sigmoid", "tanh", "elu", "softplus", "gelu", "silu", "hard_swish"])
+def test_lean_backward(name, dtype):
+    """Values as on the exact path; slopes within what rounding the output allows; memory as stated."""
+    x = torch.randn(30_000, generator=torch.Generator().manual_seed(1)).to(dtype)
+    exact, slim = fixed(name, save="input"), fixed(name, save="output")
+    leaf = x.clone().requires_grad_()
+    y = slim(leaf)
+    assert torch.equal(y, exact(x))
+    y.backward(torch.ones_like(y))
+    slope = get(name).derivative(x.double())
+    error = (leaf.grad.double() - slope).square().mean().sqrt()
+    rounding = (slope.to(dtype).double() - slope).square().mean().sqrt()
+    assert (
+        error
+        <= (3 if is_good(variant_of(get(name), list(get(name).values().values())), dtype) else 8) * rounding + 1e-12
+    )
+
+
+def test_gelu_in_bfloat16_recovers_its_slope_nearly_as_well_as_rounding_it():
+    """rms error at most 1.3 times that of rounding the exact slope to bfloat16, for normal input rounded nowhere else."""
+    x = torch.randn(400_000, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    way = lean(variant_of(get("gelu"), []))
+    slope = get("gelu").derivative(x)
+    y = get("gelu")(x).bfloat16().float()
+    error = (way.slope(y, way.side(x)).double() - slope).square().mean().sqrt()
+    rounding = (slope.bfloat16().double() - slope).square().mean().sqrt()
+    assert error <= 1.3 * rounding
+
+
+@pytest.mark.parametrize(
+    "name, keep",
+    [
+        ("relu", OUTPUT),
+        ("tanh", OUTPUT),
+        ("gelu", OUTPUT_AND_SIDE),
+        ("absolute", OUTPUT_AND_SIDE),
+        ("sinc", None),
+        ("prelu", None),
+    ],
+)
+def test_what_tells_the_slope(name, keep):
+    entry = get(name)
+    values = [torch.tensor(0.2)] if name == "prelu" else list(entry.values().values())
+    way = lean(variant_of(entry, values))
+    assert (way and way.keep) == keep
+
+
+def test_leaky_relu_with_a_negative_slope_keeps_its_input():
+    assert lean(variant_of(get("leaky_relu"), [-0.1])) is None
+    with pytest.raises(UsageError, match=r"leaky_relu.*save='input'"):
+        fixed("leaky_relu", a=-0.1, save="output")(torch.randn(4, requires_grad=True))
+
+
+@pytest.mark.parametrize(
+    "dtype, name, bytes_each",
+    [
+        (torch.bfloat16, "relu", 2.0),
+        (torch.bfloat16, "gelu", 2.125),
+        (torch.bfloat16, "softplus", 2.0),
+        (torch.float32, "gelu", 8.0),
+    ],
+)
+def test_bytes_kept_between_two_layers(dtype, name, bytes_each):
+    from actlab.optimizing import bytes_kept
+
+    model = nn.Sequential(nn.Linear(64, 256), fixed(name), nn.Linear(256, 256)).to(dtype)
+    x = torch.randn(128, 64).to(dtype)
+    kept = bytes_kept(lambda: model(x), model) - x.untyped_storage().nbytes()
+    assert kept / (128 * 256) == pytest.approx(bytes_each, abs=0.005)
+
+
+def test_saves_are_checked():
+    with pytest.raises(UsageError, match="save must be one of auto, input, output; got 'nothing'"):
+        get("relu").module(save="nothing")
+
+
+@pytest.mark.parametrize("name", ["relu", "gelu"])
+@pytest.mark.parametrize("save", ["input", "output"])
+def test_layouts(name, save):
+    """Transposed, strided, expanded, channels-last, empty and zero-dimensional tensors, and gradients in another layout."""
+    base = torch.randn(6, 4, 5, 3)
+    layer, plain = fixed(name, save=save), get(name).module(fused=False, learn=False)
+    for x in (
+        base,
+        base.transpose(0, 2),
+        base[::2, :, 1:],
+        base[:1].expand(3, 4, 5, 3),
+        base.to(memory_format=torch.channels_last),
+        base[:0],
+        base[0, 0, 0, 0],
+    ):
+        a, b = x.detach().requires_grad_(), x.detach().requires_grad_()
+        ya, yb = layer(a), plain(b)
+        assert ya.shape == x.shape
+        g = torch.randn(x.shape[::-1]).permute(*range(x.dim())[::-1])
+        for y, leaf in ((ya, a), (yb, b)):
+            y.backward(g)
+            assert leaf.grad.shape == x.shape
+        torch.testing.assert_close(ya, yb, rtol=1e-6, atol=1e-6)
+        torch.testing.assert_close(a.grad, b.grad, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "shape, axis", [((7, 12), 1), ((3, 12, 5, 4), 1), ((3, 12, 40, 30), 1), ((2, 5, 12), -1), ((0, 12), 1)]
+)
+@pytest.mark.parametrize("last", [False, True])
+def test_parameters_of_channels(shape, axis, last):
+    x = torch.randn(shape)
+    if last and x.dim() == 4:
+        x = x.to(memory_format=torch.channels_last)
+    a, b = (get("prelu").module(size=12, axis=axis, fused=fused) for fused in (True, False))
+    with torch.no_grad():
+        a.a.copy_(torch.linspace(-0.5, 0.5, 12))
+        b.a.copy_(a.a)
+    xa, xb = x.clone().requires_grad_(), x.clone().requires_grad_()
+    g = torch.randn_like(x)
+    a(xa).backward(g)
+    b(xb).backward(g)
+    torch.testing.assert_close(xa.grad, xb.grad)
+    torch.testing.assert_close(a.a.grad, b.a.grad, rtol=1e-5, atol=1e-5)
+    with pytest.raises(UsageError, match="expected 12 channels"):
+        a(torch.randn(2, 11))
+
+
+def test_gradients_of_parameters_are_summed_in_float32_and_alike_for_every_number_of_threads():
+    x, threads = torch.randn(300_001).bfloat16(), torch.get_num_threads()
+    found = []
+    try:
+        for count in (1, 2, 3):
+            torch.set_num_threads(count)
+            layer = get("prelu").module(fused=True)
+            layer(x).backward(torch.full_like(x, 0.01))
+            found.append(layer.a.grad.item())
+    finally:
+        torch.set_num_threads(threads)
+    exact = (x.double().clamp(max=0) * torch.tensor(0.01).bfloat16().double()).sum().item()
+    assert found[0] == found[1] == found[2] == pytest.approx(exact, rel=1e-5)
+
+
+def test_second_derivatives_are_right_or_refused():
+    x = torch.randn(40, requires_grad=True)
+    (g,) = torch.autograd.grad(fixed("gelu")(x).sum(), x, create_graph=True)
+    (gg,) = torch.autograd.grad((g**2).sum(), x, create_graph=True)
+    expected = 2 * get("gelu").derivative(x.detach()) * get("gelu").derivative(x.detach(), 2)
+    torch.testing.assert_close(gg, expected, rtol=1e-4, atol=1e-5)
+    with pytest.raises(RuntimeError, match="two derivatives; for a third take module\\(fused=False\\)"):
+        torch.autograd.grad(gg.sum(), x)
+    (g,) = torch.autograd.grad(fixed("gelu", save="output")(x).sum(), x, create_graph=True)
+    with pytest.raises(RuntimeError, match="kept its output; take module\\(save='input'\\)"):
+        torch.autograd.grad(g.sum(), x)
+    (g,) = torch.autograd.grad(get("prelu").module(fused=True)(x).sum(), x, create_graph=True)
+    with pytest.raises(RuntimeError, match="where parameters learn; take module\\(fused=False\\)"):
+        torch.autograd.grad(g.sum(), x)
+
+
+@pytest.mark.parametrize("save", ["input", "output"])
+def test_inside_torch_compile_without_a_break(save):
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Linear(8, 16), fixed("gelu", save=save), nn.Linear(16, 8), get("prelu").module(fused=True)
+    ).bfloat16()
+    x = torch.randn(5, 8).bfloat16()
+    torch._dynamo.reset()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        compiled = torch.compile(model, fullgraph=True, backend="aot_eager")
+        y = compiled(x)
+        y.float().square().sum().backward()
+    found = [one.grad.clone() for one in model.parameters()]
+    model.zero_grad()
+    expected = model(x)
+    expected.float().square().sum().backward()
+    torch.testing.assert_close(y, expected, rtol=2e-2, atol=2e-2)
+    for one, gradient in zip(model.parameters(), found, strict=True):
+        torch.testing.assert_close(gradient, one.grad, rtol=5e-2, atol=5e-2)
+
+
+def test_from_several_threads():
+    layer = fixed("sigmoid")
+    xs = [torch.randn(20_000) for _ in range(24)]
+
+    def slope(x):
+        leaf = x.clone().requires_grad_()
+        layer(leaf).sum().backward()
+        return leaf.grad
+
+    with ThreadPoolExecutor(8) as pool:
+        for x, found in zip(xs, pool.map(slope, xs), strict=True):
+            torch.testing.assert_close(found, torch.sigmoid(x) * (1 - torch.sigmoid(x)))
+
+
+def test_changed_outputs_are_noticed():
+    """Writing into a tensor that the backward pass needs is an error, as everywhere in torch."""
+    for name in ("relu", "gelu"):
+        x = torch.randn(10, requires_grad=True)
+        y = fixed(name, save="output")(x)
+        y.add_(1)
+        with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+            y.sum().backward()
+
+
+def test_the_switch_is_a_context_and_a_switch():
+    assert not actlab.fused.on
+    with actlab.fused():
+        assert actlab.fused.on
+        with actlab.fused(False):
+            assert not actlab.fused.on
+        assert actlab.fused.on
+    switch = actlab.fused()
+    assert actlab.fused.on
+    switch.__exit__()
+    assert not actlab.fused.on
+
+
+def test_users_own_activations_are_fused_by_their_formula():
+    first, second = actlab.define("mine", "x * tanh(c * x)", c=1.5), actlab.define("mine", "x * tanh(c * x) + x", c=1.5)
+    x = torch.randn(100)
+    for entry in (first, second):
+        torch.testing.assert_close(entry.module(fused=True)(x), entry(x), rtol=1e-5, atol=1e-6)
+
+
+def test_without_a_compiler_plain_operations_compute_and_it_is_said_once(monkeypatch):
+    from torch._inductor.codecache import CppCodeCache
+
+    def missing(*_, **__):
+        raise FileNotFoundError("no C++ compiler")
+
+    monkeypatch.setattr(CppCodeCache, "load", missing)
+    monkeypatch.setattr(_runtime, "_BUILT", {})
+    _runtime.library.cache_clear()
+    try:
+        with pytest.warns(
+            UserWarning, match="plain operations, because kernels cannot be compiled here: no C\\+\\+ compiler"
+        ) as said:
+            y = fixed("relu")(torch.tensor([-1.0, 2.0]))
+            get("tanh").module(fused=True)(torch.ones(3))
+        assert y.tolist() == [0, 2] and len(said) == 1
+    finally:
+        _runtime.library.cache_clear()
+
+
+def test_random_ones_still_draw():
+    torch.manual_seed(0)
+    layer = get("rrelu").module(fused=True)
+    x = -torch.ones(1000)
+    assert layer(x).unique().numel() > 900 and layer.eval()(x).unique().numel() == 1
+    assert INPUT == 0

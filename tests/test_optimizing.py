@@ -1,0 +1,131 @@
+"""`optimize`: the same network with fused activations, proved equal and measured."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+import actlab
+from actlab import kernels
+from actlab.activations import Pointwise, get
+from actlab.errors import UsageError
+from actlab.models import build
+from actlab.optimizing import bytes_kept
+
+pytestmark = pytest.mark.skipif(kernels.library() is None, reason="no compiler")
+
+
+class SiLUActivation(nn.Module):
+    """As Hugging Face's, by its formula."""
+
+    def forward(self, x):
+        return F.silu(x)
+
+
+class GatedBlock(nn.Module):
+    """The feed-forward block of language models: down(act(gate(x)) * up(x))."""
+
+    def __init__(self, width=32, inner=96):
+        super().__init__()
+        self.gate_proj, self.up_proj = nn.Linear(width, inner, bias=False), nn.Linear(width, inner, bias=False)
+        self.down_proj = nn.Linear(inner, width, bias=False)
+        self.act_fn = SiLUActivation()
+
+    def forward(self, x):
+        return self.down_proj(self.act_fn(self.gate_proj(x)) * self.up_proj(x))
+
+
+def test_a_gated_block_keeps_less_and_computes_the_same():
+    torch.manual_seed(0)
+    model = GatedBlock().bfloat16()
+    x = torch.randn(64, 32).bfloat16()
+    expected = model(x)
+    done = actlab.optimize(model, x)
+    assert done.model is model and done.exchanged == (("act_fn", "silu", "fused silu"),)
+    assert done.after.bytes_kept < done.before.bytes_kept and done.difference < 2e-2
+    torch.testing.assert_close(model(x), expected, rtol=5e-2, atol=5e-2)
+    assert all(one.grad is None for one in model.parameters())
+
+
+def test_alexnet():
+    torch.manual_seed(0)
+    model = build("alexnet")
+    x = torch.randn(2, 1, 224, 224)
+    done = actlab.optimize(model, x)
+    assert {new for _, _, new in done.exchanged} == {"fused relu"} and done.difference < 1e-5
+
+
+def test_calls_of_functions_and_parameters_are_kept():
+    class Functional(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second, self.act = nn.Linear(4, 8), nn.Linear(8, 3), nn.LeakyReLU(0.3)
+
+        def forward(self, x):
+            return F.leaky_relu(self.second(self.act(F.gelu(self.first(x)))), 0.2)
+
+    model, x = Functional(), torch.randn(5, 4)
+    expected = model(x)
+    done = actlab.optimize(model, x)
+    assert [old for _, old, _ in done.exchanged] == ["leaky_relu", "gelu"]  # the call with a number of its own stays
+    torch.testing.assert_close(done.model(x), expected)
+
+
+def test_learnt_parameters_stay_the_same_objects():
+    model = nn.Sequential(nn.Conv2d(1, 6, 3), nn.PReLU(6), nn.Conv2d(6, 6, 3), nn.PReLU(), get("swish").module(size=6))
+    x = torch.randn(2, 1, 9, 9)
+    weights = [model[1].weight, model[3].weight, model[4].b]
+    expected = copy.deepcopy(model)
+    done = actlab.optimize(model, x)
+    assert [model[1].a, model[3].a, model[4].b] == weights and all(
+        isinstance(model[one], Pointwise) for one in (1, 3, 4)
+    )
+    for network in (model, expected):
+        network(x).square().sum().backward()
+    for a, b in zip(model.parameters(), expected.parameters(), strict=True):
+        torch.testing.assert_close(a.grad, b.grad, rtol=1e-4, atol=1e-5)
+    assert len(done.exchanged) == 3
+
+
+def test_what_cannot_be_exchanged_is_refused_and_a_wrong_network_too():
+    with pytest.raises(UsageError, match="found no activation that a fused one could replace"):
+        actlab.optimize(nn.Linear(2, 2), torch.ones(1, 2))
+
+    class Counting(nn.Module):
+        """Not a function of its input alone."""
+
+        def __init__(self):
+            super().__init__()
+            self.act, self.register = nn.Tanh(), 0
+
+        def forward(self, x):
+            return self.act(x) + torch.rand(x.shape)
+
+    with pytest.raises(UsageError, match="the outputs differ by"):
+        actlab.optimize(Counting(), torch.ones(3, 2, requires_grad=True))
+
+
+def test_without_a_sample_nothing_is_measured():
+    done = actlab.optimize(nn.Sequential(nn.Linear(2, 2), nn.GELU()))
+    assert done.difference is None and "nothing was measured" in str(done)
+
+
+def test_the_report_says_what_it_brought():
+    model = nn.Sequential(nn.Linear(16, 64), nn.GELU(), nn.Linear(64, 16)).bfloat16()
+    text = str(actlab.optimize(model, torch.randn(32, 16).bfloat16()))
+    for words in (
+        "1 activations exchanged",
+        "1: gelu -> fused gelu",
+        "outputs differ by at most",
+        "MB before",
+        "ms before",
+    ):
+        assert words in text
+
+
+def test_bytes_kept_counts_storages_once():
+    model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+    x = torch.randn(10, 4)
+    assert bytes_kept(lambda: model(x), model) == (10 * 4 + 10 * 8) * 4
