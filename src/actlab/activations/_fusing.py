@@ -6,20 +6,36 @@ from typing import Any, Self
 
 from torch import Tensor
 
+from .._language import say
+from ..errors import UsageError
+
 SAVES = ("auto", "input", "output")
+
+
+def check_save(save: str) -> None:
+    """Raises UsageError for anything but one of SAVES."""
+    if save not in SAVES:
+        raise UsageError(
+            say(
+                f"save must be one of {', '.join(SAVES)}; got {save!r}",
+                f"save 应为 {', '.join(SAVES)} 之一；得到 {save!r}",
+            )
+        )
 
 
 class fused:
     """Compute activations by fused kernels from here on, or within a `with` block: `actlab.fused()`, `actlab.fused(False)`.
 
-    Where there is no kernel (float64, other devices than the CPU, vmap, forward-mode derivatives) plain operations compute as before.
+    `save` is what they keep for the backward pass where a layer does not say otherwise; see `Pointwise`. Where there is no kernel (float64, other devices than the CPU, vmap, forward-mode derivatives) plain operations compute as before.
     """
 
     on = False
+    save = "auto"
 
-    def __init__(self, on: bool = True):
-        self.before = fused.on
-        fused.on = bool(on)
+    def __init__(self, on: bool = True, *, save: str = "auto"):
+        check_save(save)
+        self.before = fused.on, fused.save
+        fused.on, fused.save = bool(on), save
         if on:
             engine()  # before torch.compile would have to follow the import
 
@@ -27,7 +43,7 @@ class fused:
         return self
 
     def __exit__(self, *_: object) -> None:
-        fused.on = self.before
+        fused.on, fused.save = self.before
 
 
 class _Door:
@@ -41,6 +57,6 @@ def engine() -> Any:
     return _Door.engine
 
 
-def run(entry: Any, x: Tensor, values: Sequence[Any], *, save: str = "auto", axis: int = 1) -> Tensor | None:
+def run(entry: Any, x: Tensor, values: Sequence[Any], *, save: str | None = None, axis: int = 1) -> Tensor | None:
     """f(x) by a fused kernel; None where there is none."""
-    return engine().run(entry, x, values, save=save, axis=axis)
+    return engine().run(entry, x, values, save=save or fused.save, axis=axis)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from .._language import say
 from ..errors import UsageError
-from ._fusing import SAVES, engine, fused, run
+from ._fusing import check_save, engine, fused, run
 
 if TYPE_CHECKING:
     from ._spec import Activation
@@ -35,7 +35,7 @@ class Pointwise(nn.Module):
 
     `fused` computes by a compiled kernel (True), by plain operations (False), or as `actlab.fused` says (None). `save` is what a fused
     one keeps for the backward pass: its "input", its "output" (often kept by the next layer anyway, so that it costs nothing), or
-    "auto": the output for half types, the input for float32.
+    "auto": the output for half types, the input for float32. None is as `actlab.fused` says, "auto" at first.
     """
 
     decays = False
@@ -48,17 +48,12 @@ class Pointwise(nn.Module):
         size: int | tuple[int, ...] | None = None,
         axis: int = 1,
         fused: bool | None = None,
-        save: str = "auto",
+        save: str | None = None,
         **parameters: Any,
     ):
         super().__init__()
-        if save not in SAVES:
-            raise UsageError(
-                say(
-                    f"save must be one of {', '.join(SAVES)}; got {save!r}",
-                    f"save 应为 {', '.join(SAVES)} 之一；得到 {save!r}",
-                )
-            )
+        if save is not None:
+            check_save(save)
         activation, parameters = activation.variant(parameters)
         activation.check(parameters)
         self.activation = activation

@@ -1,6 +1,6 @@
-"""Activation layers for networks: torch's own kernel where it has one, else the catalogue's.
+"""Activation layers for networks: fused ones where `actlab.fused` is on, else torch's own kernel where it has one, else the catalogue's.
 
-Untuned, the catalogue's exact forms cost several passes over the memory; torch's modules cost one.
+As plain operations the catalogue's exact forms cost several passes over the memory; torch's modules and fused ones cost one.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,6 +12,7 @@ from torch import nn
 from .._language import say
 from ..errors import UsageError
 from ._catalogue import get
+from ._fusing import engine, fused
 from ._spec import Activation
 
 
@@ -60,12 +61,24 @@ def twin_of(module: nn.Module) -> tuple[str, dict[str, float]] | None:
     return None
 
 
+# torch's own kernels that are one pass and keep the output already: a fused one would be no better.
+_BEST = frozenset({"identity", "relu"})
+
+
+def _fuses(entry: Activation) -> bool:
+    """Whether to take a fused layer. One with weights is taken without a compiler too, so that their names do not depend on it."""
+    if not fused.on or entry.name in _BEST:
+        return False
+    return any(one.domain.learnable for one in entry.parameters) or engine().library() is not None
+
+
 def layer(activation: "str | nn.Module | Callable[[], nn.Module]") -> Callable[[], nn.Module]:
     """A function that builds one fresh activation layer per call.
 
     A module is copied for each place, so that learnable activations do not share their parameters by accident.
     """
     if isinstance(activation, str):
+        on = fused.on
         entry = get(activation)  # refuses unknown names
         if not isinstance(entry, Activation):
             raise UsageError(
@@ -74,8 +87,8 @@ def layer(activation: "str | nn.Module | Callable[[], nn.Module]") -> Callable[[
                     f"{activation} 是向量函数；此处需要逐元素激活函数，如 relu",
                 )
             )
-        if entry.name not in TWINS:
-            return entry.module
+        if entry.name not in TWINS or _fuses(entry):
+            return lambda: entry.module(fused=True) if on else entry.module()
         kind, parameters, fixed = TWINS[entry.name]
         values = entry.values()
         return lambda: kind(**fixed, **{theirs: values[ours] for ours, theirs in parameters.items()})

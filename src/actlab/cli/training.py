@@ -74,6 +74,13 @@ def train(
     compile: Annotated[
         bool | None, typer.Option("--compile/--no-compile", help=say("use torch.compile", "使用 torch.compile"))
     ] = None,
+    fused: Annotated[
+        bool | None,
+        typer.Option(
+            "--fused/--no-fused",
+            help=say("activations by compiled kernels, where there is a compiler", "有编译器时激活函数用编译内核"),
+        ),
+    ] = None,
     keep_memory: Annotated[
         bool | None,
         typer.Option(
@@ -122,7 +129,7 @@ def train(
     assert plan is not None
     changes: dict[str, dict[str, Any]] = {
         "data": _given(source=data, validation=validation, limit=limit),
-        "model": _given(activation=activation),
+        "model": _given(activation=activation, fused=fused),
         "settings": _given(
             epochs=epochs, steps=steps, batch_size=batch_size, learning_rate=learning_rate, optimizer=optimizer, schedule=schedule,
             precision=precision, seed=seed, device=device, devices=devices, strategy=strategy, compile=compile, keep_memory=keep_memory,

@@ -35,8 +35,8 @@ def sources(variant: Variant, dtype: torch.dtype) -> dict[str, str]:
         if count:
             add("forward_rows", _forward(variant, widen), [table] + [row] * count)
             add("backward_rows", _backward(variant, widen, summed=False), [table, table] + [row] * count)
-        elif "curve" in entry.bodies:
-            add("curve", _times(variant, widen, "curve"), [x, x])
+        else:
+            add("curve", _curve(variant, widen), [x, x])
     way = lean(variant)
     if way is not None:
         with arithmetic("plain"):
@@ -91,9 +91,19 @@ def _backward(variant: Variant, widen: Widen, *, summed: bool) -> Callable[..., 
     return backward
 
 
-def _times(variant: Variant, widen: Widen, body: str) -> Callable[..., Tensor]:
+def _curve(variant: Variant, widen: Widen) -> Callable[..., Tensor]:
+    """g f''(x); where the entry states none, torch's derivative of the slope."""
+    bodies, values = variant.entry.bodies, variant.values(())
+
     def times(g: Tensor, x: Tensor) -> Tensor:
-        return (widen(g) * variant.entry.bodies[body](widen(x), *variant.values(()))).to(x.dtype)
+        inner = widen(x)
+        if "curve" in bodies:
+            return (widen(g) * bodies["curve"](inner, *values)).to(x.dtype)
+        with torch.enable_grad():
+            inner = inner.detach().clone().requires_grad_()
+            slope = bodies["slope"](inner, *values)
+            bent = torch.autograd.grad(slope.sum(), inner, materialize_grads=True)[0] if slope.requires_grad else None
+        return torch.zeros_like(x) if bent is None else (widen(g) * bent).to(x.dtype)
 
     return times
 

@@ -29,6 +29,18 @@ class Lean(NamedTuple):
 @cache
 def lean(variant: Variant) -> Lean | None:
     """How to get the slope from the output; None where that cannot be, or where parameters learn."""
+    way = _way(variant)
+    if way is None:
+        return None
+    nowhere = torch.full((1,), torch.nan)
+    exact = variant.entry.evaluate(nowhere.double(), 1, **dict(variant.fixed))
+    plain = way.slope
+    if exact.isnan() and not plain(nowhere, *[nowhere > 0] * (way.side is not None)).isnan():
+        return way._replace(slope=lambda y, *side: torch.where(y.isnan(), y, plain(y, *side)))
+    return way
+
+
+def _way(variant: Variant) -> Lean | None:
     entry, named = variant.entry, dict(variant.fixed)
     if variant.learnt or "training" in entry.bodies:
         return None

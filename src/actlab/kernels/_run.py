@@ -11,15 +11,20 @@ from .._language import say
 from ..activations import Activation
 from ..errors import UsageError
 from ._lean import INPUT, is_good, lean
-from ._runtime import ready, register
+from ._runtime import forms, ready, register
 from ._variant import Variant
 
 _VARIANTS: dict[tuple[Any, ...], Variant] = {}
+_DECIDED: dict[tuple[Any, ...], tuple[str, int]] = {}
 
 
 def variant_of(entry: Activation, values: Sequence[Any]) -> Variant:
     """This entry with these parameters; tensors among them learn."""
-    fixed = tuple(None if isinstance(value, Tensor) else value for value in values)
+    return _variant(entry, tuple(None if isinstance(value, Tensor) else value for value in values))
+
+
+def _variant(entry: Activation, fixed: tuple[Any, ...]) -> Variant:
+    """The same, with None for those that learn."""
     found = _VARIANTS.get((entry, fixed))
     if found is None:
         named = list(zip(entry.values(), fixed, strict=True))
@@ -28,6 +33,13 @@ def variant_of(entry: Activation, values: Sequence[Any]) -> Variant:
         found = _VARIANTS[entry, fixed] = Variant(entry, numbers, learnt)
         register(found)
     return found
+
+
+def build(entry: Activation, dtype: torch.dtype) -> tuple[str, ...]:
+    """Compile the kernels of an entry with its usual parameters; the forms there are, none where plain operations compute."""
+    learn = {one.name for one in entry.parameters if one.domain.learnable}
+    values = [torch.tensor(value) if name in learn else value for name, value in entry.values().items()]
+    return forms(variant_of(entry, values).key, dtype)
 
 
 def kept(variant: Variant, save: str, dtype: torch.dtype) -> int:
@@ -45,36 +57,37 @@ def kept(variant: Variant, save: str, dtype: torch.dtype) -> int:
     return way.keep if way is not None and (save == "output" or is_good(variant, dtype)) else INPUT
 
 
-@torch.compiler.assume_constant_result
-def _decided(entry: Activation, values: tuple[Any, ...], save: str, dtype: torch.dtype) -> tuple[str, int]:
-    """Key and what is kept, for torch.compile to take as constants; an empty key where there is no kernel."""
-    variant = variant_of(entry, values)
-    return (variant.key, kept(variant, save, dtype)) if ready(variant.key, dtype) else ("", INPUT)
-
-
 def run(entry: Activation, x: Tensor, values: Sequence[Any], *, save: str, axis: int) -> Tensor | None:
-    """f(x) by the kernel; None where there is none for such a tensor, or where torch is transforming or tracing."""
-    if torch.compiler.is_compiling():
-        return _compiled(entry, x, values, save)
-    if not _is_plain(x):
+    """f(x) by the kernel; None where there is none for such a tensor, or where torch is transforming or exporting."""
+    compiling = torch.compiler.is_compiling()
+    if compiling and (torch.compiler.is_exporting() or x.device.type != "cpu"):
+        return None
+    if not compiling and not _is_plain(x):
         return None
     learnt = [value.reshape(()) if value.numel() == 1 else value for value in values if isinstance(value, Tensor)]
     if not all(value.dim() == 0 or (value.dim() == 1 and _has_channels(x, axis, value)) for value in learnt):
         return None
-    variant = variant_of(entry, values)
-    key = variant.key
-    if not ready(key, x.dtype):
+    fixed = tuple(None if isinstance(value, Tensor) else value for value in values)
+    key, keep = (_constant if compiling else _decided)(entry, fixed, save, x.dtype)
+    if not key:
         return None
-    keep = INPUT if learnt else kept(variant, save, x.dtype)
     return torch.ops.actlab.forward.default(x, learnt, key, axis % x.dim() if learnt and x.dim() else 0, keep)
 
 
-def _compiled(entry: Activation, x: Tensor, values: Sequence[Any], save: str) -> Tensor | None:
-    """Within torch.compile only the lean backward pass needs an operator: the rest is fused there with what stands around it."""
-    if torch.compiler.is_exporting() or x.device.type != "cpu" or any(isinstance(value, Tensor) for value in values):
-        return None
-    key, keep = _decided(entry, tuple(values), save, x.dtype)
-    return torch.ops.actlab.forward.default(x, [], key, 0, keep) if key and keep != INPUT else None
+def _decided(entry: Activation, fixed: tuple[Any, ...], save: str, dtype: torch.dtype) -> tuple[str, int]:
+    """The variant's key, empty where there is no kernel, and what its backward pass keeps."""
+    found = _DECIDED.get((entry, fixed, save, dtype))
+    if found is None:
+        variant = _variant(entry, fixed)
+        there = ready(variant.key, dtype)
+        found = _DECIDED[entry, fixed, save, dtype] = (
+            variant.key if there else "",
+            kept(variant, save, dtype) if there and not variant.learnt else INPUT,
+        )
+    return found
+
+
+_constant = torch.compiler.assume_constant_result(_decided)  # decided while torch.compile traces
 
 
 def derivative(entry: Activation, x: Tensor, values: Sequence[Any], order: int) -> Tensor | None:
@@ -86,7 +99,7 @@ def derivative(entry: Activation, x: Tensor, values: Sequence[Any], order: int) 
         return None
     ones = torch.ones_like(x)
     if order == 2:
-        return torch.ops.actlab.curve.default(ones, x, key) if "curve" in entry.bodies else None
+        return torch.ops.actlab.curve.default(ones, x, key)
     return torch.ops.actlab.backward.default(ones, x, None, [], key, 0, INPUT)[0]
 
 

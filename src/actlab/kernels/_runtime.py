@@ -15,7 +15,7 @@ from ._lowering import PREFIX, NoKernel
 from ._variant import Variant
 
 _VARIANTS: dict[str, Variant] = {}  # by their keys: what the operators may ask for
-_BUILT: dict[tuple[str, torch.dtype], bool] = {}
+_BUILT: dict[tuple[str, torch.dtype], tuple[str, ...]] = {}  # the forms, none where plain operations compute
 _KEPT: list[Any] = []  # libraries and callbacks that must outlive this module's functions
 
 
@@ -51,20 +51,26 @@ def register(variant: Variant) -> str:
 
 def ready(key: str, dtype: torch.dtype) -> bool:
     """Whether there are kernels of this variant for this type; builds them at the first question."""
+    return bool(forms(key, dtype))
+
+
+def forms(key: str, dtype: torch.dtype) -> tuple[str, ...]:
+    """The kernels of this variant for this type; builds them at the first question."""
     known = _BUILT.get((key, dtype))
     if known is None:
-        known = _BUILT[key, dtype] = dtype in DTYPES and library() is not None and _build(_VARIANTS[key], dtype)
+        possible = dtype in DTYPES and library() is not None
+        known = _BUILT[key, dtype] = _build(_VARIANTS[key], dtype) if possible else ()
     return known
 
 
-def _build(variant: Variant, dtype: torch.dtype) -> bool:
+def _build(variant: Variant, dtype: torch.dtype) -> tuple[str, ...]:
     from torch._inductor.codecache import CppCodeCache
 
     try:
         found = sources(variant, dtype)
         compiled = CppCodeCache.load(PREFIX + "".join(found.values()), device_type="cpu")
     except NoKernel:  # nothing is wrong: plain operations are what this entry is best computed by
-        return False
+        return ()
     except Exception as error:
         warnings.warn(
             say(
@@ -73,14 +79,14 @@ def _build(variant: Variant, dtype: torch.dtype) -> bool:
             ),
             stacklevel=2,
         )
-        return False
+        return ()
     _KEPT.append(compiled)
     operators = library()
     assert operators is not None
     for form in found:
         pointer = ctypes.cast(getattr(compiled, f"{form}_kernel"), ctypes.c_void_p)
         operators.actlab_enter(variant.key.encode(), DTYPES.index(dtype), FORMS.index(form), pointer)
-    return True
+    return tuple(found)
 
 
 def _asked(key: bytes, dtype: int) -> int:

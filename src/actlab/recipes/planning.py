@@ -32,6 +32,7 @@ class ModelPlan(Record):
     activation: str = "relu"
     arguments: dict[str, Any] = Field(default_factory=dict)
     initialise: Initialisation = "default"
+    fused: bool = True  # activations by compiled kernels, where there is a compiler
 
 
 class Plan(Record):

@@ -10,6 +10,7 @@ from torch import nn
 
 from .. import _own, models, report
 from .._language import say
+from ..activations import fused
 from ..data import images
 from ..errors import ActlabError, UsageError, first_line
 from ..records import DataFacts, Evaluation, Run
@@ -93,10 +94,8 @@ def build_model(plan: ModelPlan, facts: DataFacts) -> nn.Module:
         offered["classes"] = len(facts.classes)
     if len(facts.example_shape) == 3:
         offered |= {"inputs": prod(facts.example_shape)} if plan.name == "mlp" else {"channels": facts.example_shape[0]}
-    if ":" in plan.name:
-        model = _own.module(plan.name, offered)
-    else:
-        model = models.build(plan.name, **offered)
+    with fused(plan.fused):
+        model = _own.module(plan.name, offered) if ":" in plan.name else models.build(plan.name, **offered)
     return models.initialise(model, plan.initialise)
 
 
