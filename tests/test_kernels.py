@@ -208,6 +208,18 @@ def test_parameters_of_channels(shape, axis, last):
         a(torch.randn(2, 11))
 
 
+def test_a_tensor_given_to_the_function_broadcasts_as_everywhere():
+    x, a = torch.randn(2, 5, 5), torch.linspace(-0.5, 0.5, 5)
+    for shaped in (a, a.reshape(5, 1), torch.tensor([0.3]), torch.tensor(0.3)):
+        with actlab.fused():
+            found = get("prelu")(x, a=shaped)
+        torch.testing.assert_close(found, get("prelu")(x, a=shaped))
+    p, n = torch.linspace(0.1, 0.5, 5), torch.tensor(-1.0)
+    with actlab.fused():
+        found = get("xielu")(x, alpha_p=p, alpha_n=n)
+    torch.testing.assert_close(found, get("xielu")(x, alpha_p=p, alpha_n=n))
+
+
 def test_gradients_of_parameters_are_summed_in_float32_and_alike_for_every_number_of_threads():
     x, threads = torch.randn(300_001).bfloat16(), torch.get_num_threads()
     found = []

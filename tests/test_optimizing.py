@@ -116,7 +116,7 @@ def test_the_report_says_what_it_brought():
     model = nn.Sequential(nn.Linear(16, 64), nn.GELU(), nn.Linear(64, 16)).bfloat16()
     text = str(actlab.optimize(model, torch.randn(32, 16).bfloat16()))
     for words in (
-        "1 activations exchanged",
+        "1 activation exchanged",
         "1: gelu -> fused gelu",
         "outputs differ by at most",
         "MB before",

@@ -65,7 +65,8 @@ class Optimized:
                     f"（交替 {ROUNDS} 次的中位数）",
                 ),
             ]
-        title = say(f"{len(self.exchanged)} activations exchanged", f"替换了 {len(self.exchanged)} 个激活函数")
+        count = len(self.exchanged)
+        title = say(f"{count} activation{'s' * (count != 1)} exchanged", f"替换了 {count} 个激活函数")
         return "\n".join([title, *lines, *more])
 
 

@@ -57,6 +57,8 @@ def engine() -> Any:
     return _Door.engine
 
 
-def run(entry: Any, x: Tensor, values: Sequence[Any], *, save: str | None = None, axis: int = 1) -> Tensor | None:
-    """f(x) by a fused kernel; None where there is none."""
-    return engine().run(entry, x, values, save=save or fused.save, axis=axis)
+def run(
+    entry: Any, x: Tensor, fixed: tuple[Any, ...], learnt: Sequence[Tensor], save: str | None = None, axis: int = 1
+) -> Tensor | None:
+    """f(x) by a fused kernel; None where there is none. `fixed` has None in the places of parameters that learn."""
+    return (_Door.engine or engine()).run(entry, x, fixed, learnt, save or fused.save, axis)

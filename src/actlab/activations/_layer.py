@@ -74,24 +74,24 @@ class Pointwise(nn.Module):
                     f"{activation.name}：size 用于可学习的参数，而它没有",
                 )
             )
+        self.learnt = tuple(name for name in values if name in learnt)
+        self._random = "training" in activation.bodies
         for name, value in values.items():
             setattr(self, name, nn.Parameter(torch.full(shape, float(value))) if name in learnt else value)
 
     def forward(self, x: Tensor) -> Tensor:
         """f(x), of the shape and type of x; random entries draw in training mode."""
-        values = [getattr(self, name) for name in self.names]
-        if self.fused is not False and (self.fused or fused.on) and not self._draws():
-            result = run(self.activation, x, values, save=self.save, axis=self.axis)
+        draws = self._random and self.training
+        if (self.fused or (self.fused is None and fused.on)) and not draws:
+            fixed = tuple([None if name in self.learnt else getattr(self, name) for name in self.names])
+            weights = [getattr(self, name) for name in self.learnt] if self.learnt else ()
+            result = run(self.activation, x, fixed, weights, self.save, self.axis)
             if result is not None:
                 return result
-        placed = [self._placed(value, x) for value in values]
-        if self._draws():
+        placed = [self._placed(getattr(self, name), x) for name in self.names]
+        if draws:
             return self.activation.bodies["training"](x, *placed)
         return self.activation.plain(x, placed)
-
-    def _draws(self) -> bool:
-        """Whether the result is random."""
-        return self.training and "training" in self.activation.bodies
 
     def _placed(self, value: Any, x: Tensor) -> Any:
         """A parameter in the shape in which it meets x."""

@@ -131,7 +131,9 @@ def exp(pair: Pair, weight: Tensor | None = None, weight_low: Number = 0.0) -> T
         return float32.exp(*pair, weight, weight_low)
     result = torch.exp(pair[0])
     result = result if _none(pair[1]) else result + _low(result, result * pair[1])
-    return result if weight is None else result * weight + result * weight_low
+    if weight is None:
+        return result
+    return result * weight if _none(weight_low) else result * weight + result * weight_low
 
 
 def negated(pair: Pair) -> Pair:

@@ -178,8 +178,12 @@ class Activation:
         """As a call, with all parameters in order and none of them checked."""
         if training and "training" in self.bodies:
             return self.bodies["training"](x, *values)
-        if fused.on and (result := run(self, x, values)) is not None:
-            return result
+        if fused.on:
+            fixed = tuple(None if torch.is_tensor(value) else value for value in values)
+            learnt = [value for value in values if torch.is_tensor(value)]
+            result = run(self, x, fixed, learnt, axis=-1)  # as broadcasting places them
+            if result is not None:
+                return result
         return self.plain(x, values)
 
     def plain(self, x: Tensor, values: Sequence[Any]) -> Tensor:

@@ -1,6 +1,7 @@
 """From a call of an activation to its kernel, or to the answer that there is none."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 import torch
@@ -57,21 +58,39 @@ def kept(variant: Variant, save: str, dtype: torch.dtype) -> int:
     return way.keep if way is not None and (save == "output" or is_good(variant, dtype)) else INPUT
 
 
-def run(entry: Activation, x: Tensor, values: Sequence[Any], *, save: str, axis: int) -> Tensor | None:
-    """f(x) by the kernel; None where there is none for such a tensor, or where torch is transforming or exporting."""
+def run(
+    entry: Activation, x: Tensor, fixed: tuple[Any, ...], learnt: Sequence[Tensor], save: str, axis: int
+) -> Tensor | None:
+    """f(x) by the kernel; None where there is none for such a tensor, or where torch is transforming or exporting.
+
+    `fixed` are all parameters in order, None in the places of those that learn. This runs at every call: it is written to be short.
+    """
     compiling = torch.compiler.is_compiling()
-    if compiling and (torch.compiler.is_exporting() or x.device.type != "cpu"):
-        return None
-    if not compiling and not _is_plain(x):
-        return None
-    learnt = [value.reshape(()) if value.numel() == 1 else value for value in values if isinstance(value, Tensor)]
-    if not all(value.dim() == 0 or (value.dim() == 1 and _has_channels(x, axis, value)) for value in learnt):
-        return None
-    fixed = tuple(None if isinstance(value, Tensor) else value for value in values)
-    key, keep = (_constant if compiling else _decided)(entry, fixed, save, x.dtype)
+    if compiling:
+        if torch.compiler.is_exporting() or not x.is_cpu:
+            return None
+        key, keep = _constant(entry, fixed, save, x.dtype)
+    else:
+        if not _is_plain(x):
+            return None
+        key, keep = _DECIDED.get((entry, fixed, save, x.dtype)) or _decided(entry, fixed, save, x.dtype)
     if not key:
         return None
-    return torch.ops.actlab.forward.default(x, learnt, key, axis % x.dim() if learnt and x.dim() else 0, keep)
+    operator = torch.ops.actlab.forward.default if compiling else _forward()
+    if not learnt:
+        return operator(x, (), key, 0, keep)
+    flat = [value.reshape(()) if value.dim() and value.numel() == 1 else value for value in learnt]
+    for value in flat:
+        if value.dim() > 1 or value.dim() != flat[0].dim() or (value.dim() and not _has_channels(x, axis, value)):
+            return None
+    return operator(x, flat, key, axis % max(1, x.dim()), keep)
+
+
+@cache
+def _forward() -> Callable[..., Tensor]:
+    """The operator without the Python function around it, which takes as long as a small tensor."""
+    overload = torch.ops.actlab.forward.default
+    return getattr(overload, "_op", overload)
 
 
 def _decided(entry: Activation, fixed: tuple[Any, ...], save: str, dtype: torch.dtype) -> tuple[str, int]:
@@ -103,14 +122,13 @@ def derivative(entry: Activation, x: Tensor, values: Sequence[Any], order: int) 
     return torch.ops.actlab.backward.default(ones, x, None, [], key, 0, INPUT)[0]
 
 
+_TENSORS = (Tensor, torch.nn.Parameter)
+_level: Callable[[], int | None] = torch._C._functorch.maybe_current_level  # pyright: ignore[reportAttributeAccessIssue]
+
+
 def _is_plain(x: Tensor) -> bool:
-    return (
-        type(x) in (Tensor, torch.nn.Parameter)
-        and x.device.type == "cpu"
-        and torch._C._functorch.maybe_current_level()  # pyright: ignore[reportAttributeAccessIssue]
-        is None
-        and forward_ad._current_level < 0
-    )
+    """Whether x is an ordinary tensor on the CPU and no transformation, such as vmap or jvp, is at work."""
+    return type(x) in _TENSORS and x.is_cpu and _level() is None and forward_ad._current_level < 0
 
 
 def _has_channels(x: Tensor, axis: int, value: Tensor) -> bool:

@@ -99,7 +99,8 @@ Tensor laid_out(const Tensor& x, TensorList learnt, int64_t axis) {
 
 std::vector<Tensor> in_float(TensorList learnt) {
   std::vector<Tensor> result;
-  for (const auto& one : learnt) result.push_back(one.detach().to(at::kFloat).contiguous());
+  for (const auto& one : learnt)
+    result.push_back(one.scalar_type() == at::kFloat && one.is_contiguous() ? one : one.detach().to(at::kFloat).contiguous());
   return result;
 }
 
