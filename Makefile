@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: train test check lint setup benchmarks kill-test five-seeds classic accurate docs accuracy exhaustive clean
+.PHONY: train test check lint setup benchmarks kill-test five-seeds classic accurate docs accuracy exhaustive kernel-tests kernel-benchmarks clean
 
 train: setup  ## AlexNet on the real Fashion-MNIST, then the report
 	$(BIN)/actlab train alexnet
@@ -54,6 +54,13 @@ accuracy: setup  ## errors of every activation beside torch's: both half types i
 
 exhaustive: setup  ## all 2^32 float32 inputs of seven activations: an hour and more
 	$(BIN)/python benchmarks/exhaustive.py
+
+kernel-tests: setup  ## the contract of every entry on the path of its kernels: compiles them all
+	ACTLAB_KERNELS=all $(BIN)/python -m pytest tests/test_kernels.py
+
+kernel-benchmarks: setup  ## activations and networks: eager, torch.compile and ours, in turn; an hour
+	$(BIN)/python benchmarks/activations.py
+	$(BIN)/python benchmarks/block.py
 
 clean:  ## everything that can be made again; runs/ stays
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache

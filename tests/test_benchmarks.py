@@ -125,3 +125,18 @@ def test_a_gpu_that_is_not_there_is_one_sentence():
         pytest.skip("there is a GPU")
     done = call("alexnet.py", "--quick", "--device", "cuda", code=2)
     assert done.stderr == "alexnet.py: device cuda is not available here; use --device cpu\n"
+
+
+def test_activations_side_by_side(tmp_path):
+    done = call("activations.py", "--quick", "--out", tmp_path)
+    rows = read(tmp_path / "activations.csv")
+    assert {row["way"] for row in rows} == {"clone", "eager", "compile", "fused", "lean"}
+    kept = {(row["activation"], row["way"]): float(row["bytes_kept"]) for row in rows}
+    assert kept["relu", "lean"] == 2.0 and kept["gaussian", "lean"] == 2.125 and kept["gaussian", "fused"] == 4.0
+    assert "fused against the better of eager and compile" in done.stdout
+
+
+def test_blocks_side_by_side(tmp_path):
+    call("block.py", "--quick", "--only", "gpt", "--out", tmp_path)
+    kept = {row["way"]: int(row["bytes_kept"]) for row in read(tmp_path / "block.csv")}
+    assert kept["fused"] < kept["eager"]
