@@ -51,6 +51,11 @@ _LOG = (
     -0.11789267389620725,
     0.0691360140289422,
 )
+# log(1 + e) / e for e from 0 to 1, within 1e-10
+_LOG_UNIT = (
+    0.9999999999001898, -0.49999996940260394, 0.3333317781066495, -0.24996887327744566, 0.1996749390022472, -0.16463094495911224,
+    0.13456264936008025, -0.10179876876711914, 0.06467371587213061, -0.030668566706409345, 0.009289782250572086, -0.0013185609190425492,
+)  # fmt: skip
 # (atan(z) - z) / z^3 by powers of z^2, z < 1, within 3.6e-10
 _ATAN = (
     -0.3333332743384914,
@@ -103,8 +108,6 @@ def _reduced(x: Tensor, low: Number) -> tuple[Tensor, Tensor]:
 
 def exp(x: Tensor, low: Number = 0.0, weight: Tensor | None = None, weight_low: Number = 0.0) -> Tensor:
     """(weight + weight_low) exp(x + low), which may be in range where exp(x) alone is not."""
-    if x.dtype == torch.float64:  # for a result in float32
-        return torch.exp(x + low) if weight is None else (weight + weight_low) * torch.exp(x + low)
     if weight is None and _is_zero(low):
         return torch.exp(x)
     k, r = _reduced(x.clamp(-160, 130), low)
@@ -153,6 +156,28 @@ def log1p(x: Tensor) -> Tensor:
     return torch.where(x < torch.inf, result, x)
 
 
+def log1p_unit(e: Tensor) -> Tensor:
+    """ln(1 + e), for e from 0 to 1: without taking numbers apart."""
+    return e * polynomial(e, _LOG_UNIT)
+
+
+def rough_expm1(x: Tensor) -> Tensor:
+    """exp(x) - 1 within 1e-6 of it, for results in half types."""
+    near = x * (1 + x * (1 / 2 + x * (1 / 6 + x * (1 / 24 + x / 120))))
+    return torch.where(x.abs() < 0.2, near, torch.exp(x) - 1)
+
+
+def rough_erf(x: Tensor) -> Tensor:
+    """Error function within 1e-6 of it, for results in half types."""
+    square = x * x
+    near = fma(x, _ERF_FIRST[0], x * square * polynomial(square, _ERF))
+    t = 1 / (1 + 0.3275911 * x.abs())  # Abramowitz & Stegun 7.1.26
+    far = 1 - t * polynomial(t, (0.254829592, -0.284496736, 1.421413741, -1.453152027, 1.061405429)) * torch.exp(
+        -square
+    )
+    return torch.where(square < 1, near, torch.copysign(far, x))
+
+
 def atan(x: Tensor) -> Tensor:
     """Inverse tangent."""
     size = x.abs()
@@ -173,8 +198,8 @@ def normal_tail(
     above = t - 3.5
     s = above * inverse
     if not careful:
-        factor = polynomial(s, _TAIL) * inverse
-        return exp(square, low, factor if weight is None else factor * weight)
+        tail = polynomial(s, _TAIL) * inverse * torch.exp(square + low)
+        return tail if weight is None else tail * weight
     back = below - t
     missing = (t - (below - back)) + (3.5 - back)  # of `below`, and of `above` it is t - (above + 3.5)
     s_low = ((fma(-s, below, above) + (t - (above + 3.5))) - s * missing) * inverse

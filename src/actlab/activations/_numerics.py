@@ -127,7 +127,7 @@ def times(a: Tensor, b: Number) -> Tensor:
 
 def exp(pair: Pair, weight: Tensor | None = None, weight_low: Number = 0.0) -> Tensor:
     """(weight + weight_low) exp(high + low)."""
-    if _arithmetic != "exact":
+    if _arithmetic == "fused":
         return float32.exp(*pair, weight, weight_low)
     result = torch.exp(pair[0])
     result = result if _none(pair[1]) else result + _low(result, result * pair[1])
@@ -158,34 +158,32 @@ def sigmoid(pair: Pair, weight: Tensor | None = None) -> Tensor:
     right = pair[0] >= 0
     e = exp(minus_abs(pair))
     whole = 1 + e
-    part = torch.where(right, torch.ones_like(e), e)
-    if _arithmetic == "exact":
-        quotient = part / whole
-        quotient = quotient - quotient * (((1 - whole) + e) / whole)
-        return quotient if weight is None else quotient * weight
-    if weight is not None:
-        part = torch.where(right, weight, exp(minus_abs(pair), weight))
-    if _arithmetic == "plain":
-        return part / whole
-    inverse = 1 / whole
-    quotient = part * inverse
     rest = (1 - whole) + e
-    return float32.fma(float32.fma(-quotient, whole, part) - quotient * rest, inverse, quotient)
+    if _arithmetic == "fused":  # one division for both quotients
+        part = torch.where(
+            right, 1.0 if weight is None else weight, e if weight is None else exp(minus_abs(pair), weight)
+        )
+        inverse = 1 / whole
+        quotient = part * inverse
+        return float32.fma(float32.fma(-quotient, whole, part) - quotient * rest, inverse, quotient)
+    quotient = torch.where(right, torch.ones_like(e), e) / whole
+    if _arithmetic == "exact":
+        quotient = quotient - quotient * (rest / whole)
+    return quotient if weight is None else quotient * weight
 
 
 def bell(e: Tensor) -> Tensor:
     """e / (1 + e)^2, for e up to 1, with what the sum leaves out put back."""
     whole = 1 + e
-    kind = _arithmetic
-    if kind == "plain":
+    if _arithmetic != "exact":
         return e / (whole * whole)
-    rest = (1 - whole) + e
-    if kind == "fused":
-        inverse = 1 / whole
-        quotient = e * inverse
-        return float32.fma(float32.fma(-quotient, whole, e) - 2 * quotient * rest, inverse, quotient) * inverse
     quotient = e / whole
-    return (quotient - 2 * quotient * (rest / whole)) / whole
+    return (quotient - 2 * quotient * (((1 - whole) + e) / whole)) / whole
+
+
+def log1p_unit(e: Tensor) -> Tensor:
+    """ln(1 + e), for e from 0 to 1."""
+    return torch.log1p(e) if _arithmetic == "exact" or e.dtype != torch.float32 else float32.log1p_unit(e)
 
 
 def sech_squared(pair: Pair) -> Tensor:

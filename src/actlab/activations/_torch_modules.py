@@ -61,8 +61,13 @@ def twin_of(module: nn.Module) -> tuple[str, dict[str, float]] | None:
     return None
 
 
-# torch's own kernels that are one pass and keep the output already: a fused one would be no better.
-_BEST = frozenset({"identity", "relu"})
+# Of these torch's own kernels are faster than fused ones, forward and backward together (LOG.md); what they keep is more, of most.
+_BEST = frozenset(
+    {
+        "gelu", "gelu_tanh", "hard_shrink", "hard_swish", "hard_tanh", "hardsigmoid", "identity", "leaky_relu", "relu", "relu6", "sigmoid",
+        "silu", "soft_shrink", "threshold",
+    }
+)  # fmt: skip
 
 
 def _fuses(entry: Activation) -> bool:

@@ -30,7 +30,7 @@ from ._teaching import Teaching, Text
 )
 def softplus(x: Tensor, b: Positive = 1.0) -> Tensor:
     """Smooth upper bound of ReLU; its derivative is the sigmoid."""
-    high, low = exact.quotient(torch.log1p(exact.exp(exact.minus_abs(exact.product(x, b)))), b)
+    high, low = exact.quotient(exact.log1p_unit(exact.exp(exact.minus_abs(exact.product(x, b)))), b)
     return x.clamp(min=0) + (high + low)
 
 
@@ -71,7 +71,7 @@ def _(x: Tensor, b: float) -> Tensor:
 def shifted_softplus(x: Tensor) -> Tensor:
     """Softplus moved down to pass through the origin."""
     near = torch.log1p(0.5 * torch.expm1(x.clamp(-30, 1)))
-    far = x.clamp(min=0) + (torch.log1p(torch.exp(-x.abs())) - math.log(2))
+    far = x.clamp(min=0) + (exact.log1p_unit(torch.exp(-x.abs())) - math.log(2))
     return torch.where((x > -30) & (x < 1), near, far)
 
 
@@ -119,7 +119,7 @@ def _sqrt_softplus_parts(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """softplus, its first and its second derivative, divided by exp(min(x, 0)), which all of them are proportional to on the left."""
     e = torch.exp(-x.abs())
     scale = torch.where(x < 0, e, torch.ones_like(e)).clamp(min=torch.finfo(x.dtype).tiny)
-    soft = (x.clamp(min=0) + torch.log1p(e)) / scale
+    soft = (x.clamp(min=0) + exact.log1p_unit(e)) / scale
     return (
         torch.where((x < 0) & (e < scale), torch.ones_like(e), soft),
         1 / (1 + e),
@@ -160,7 +160,7 @@ def _(x: Tensor) -> Tensor:
 )
 def log_sigmoid(x: Tensor) -> Tensor:
     """Logarithm of the sigmoid, as losses need it."""
-    return x.clamp(max=0) - torch.log1p(torch.exp(-x.abs()))
+    return x.clamp(max=0) - exact.log1p_unit(torch.exp(-x.abs()))
 
 
 @log_sigmoid.slope

@@ -13,7 +13,7 @@ _TERMS = "terms of opposite sign cancel where it passes through zero"
 
 
 def _softplus(x: Tensor) -> Tensor:
-    return x.clamp(min=0) + torch.log1p(torch.exp(-x.abs()))
+    return x.clamp(min=0) + exact.log1p_unit(torch.exp(-x.abs()))
 
 
 @activation(
@@ -173,14 +173,14 @@ def logish(x: Tensor) -> Tensor:
     """Input times the logarithm of one plus its sigmoid."""
     low = x.clamp(min=-800)
     far = exact.sigmoid(exact.alone(low), low)  # log(1 + s) is s
-    return torch.where(low < -40, far, low * torch.log1p(exact.logistic(low)))
+    return torch.where(low < -40, far, low * exact.log1p_unit(exact.logistic(low)))
 
 
 @logish.slope
 def _(x: Tensor) -> Tensor:
     x = x.clamp(-800, 800)
     s, down = exact.logistic(x), exact.logistic(-x)
-    return torch.log1p(s) + x * (s * down / (1 + s))
+    return exact.log1p_unit(s) + x * (s * down / (1 + s))
 
 
 @logish.curve

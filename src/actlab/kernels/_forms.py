@@ -43,7 +43,7 @@ def sources(variant: Variant, dtype: torch.dtype) -> dict[str, str]:
             if way.keep == OUTPUT:
                 add("from_output", _from_output(way.slope), [x, x])
             else:
-                add("from_sided", _from_output(way.slope), [x, x, Argument(torch.uint8)])
+                add("from_sided", _from_output(way.slope), [x, x, x])
         with _arithmetic(entry, dtype):
             if way.side is not None:
                 add("sided", _sided(_forward(variant, widen), way.side), [x])
@@ -117,6 +117,6 @@ def _from_output(slope: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
 def _sided(forward: Callable[..., Tensor], side: Callable[[Tensor], Tensor]) -> Callable[..., tuple[Tensor, Tensor]]:
     def both(x: Tensor) -> tuple[Tensor, Tensor]:
-        return forward(x), side(wide(x)).to(torch.uint8)
+        return forward(x), side(wide(x)).to(x.dtype)  # loops over bytes are not made of vector instructions
 
     return both

@@ -71,11 +71,20 @@ def _elementary() -> dict[Any, Callable[..., Any]]:
             raise NoKernel("the compiler's sine of float32 is not as exact as torch's own")
         return NotImplemented
 
-    aten = torch.ops.aten
-    ours = {
-        getattr(aten, name).default: only_float32(getattr(_float32, name)) for name in ("tanh", "log1p", "atan", "erf")
+    aten, rough = torch.ops.aten, _numerics.precision() == "plain"
+
+    def expm1(x: Tensor) -> Tensor:
+        return _float32.rough_expm1(x) if rough and x.dtype == torch.float32 else _float32.expm1(x)
+
+    found = {
+        aten.expm1.default: expm1,
+        aten.tanh.default: only_float32(_float32.tanh),
+        aten.atan.default: only_float32(_float32.atan),
+        aten.erf.default: only_float32(_float32.rough_erf if rough else _float32.erf),
+        aten.sin.default: too_rough,
+        aten.cos.default: too_rough,
     }
-    return {**ours, aten.expm1.default: _float32.expm1, aten.sin.default: too_rough, aten.cos.default: too_rough}
+    return found if rough else {**found, aten.log1p.default: only_float32(_float32.log1p)}
 
 
 def _lowered(

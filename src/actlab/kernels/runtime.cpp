@@ -130,29 +130,43 @@ void over(const Layout& shape, const Work& work) {
   });
 }
 
-void pack(const uint8_t* sides, uint8_t* bits, int64_t count) {
-  int64_t one = 0;
-  for (; one + 8 <= count; one += 8) {
+// Sides are ones and zeros of the tensor's own type, which the generated loops handle best; between passes each is one bit.
+template <typename Word>
+void pack(const Word* sides, uint8_t* bits, int64_t count) {
+  alignas(64) uint8_t bytes[kChunk + 8];
+  for (int64_t one = 0; one < count; ++one) bytes[one] = sides[one] != 0;
+  std::memset(bytes + count, 0, 8);
+  for (int64_t one = 0; one < count; one += 8) {
     uint64_t eight;
-    std::memcpy(&eight, sides + one, 8);
+    std::memcpy(&eight, bytes + one, 8);
     bits[one / 8] = static_cast<uint8_t>((eight * 0x0102040810204080ull) >> 56);
-  }
-  if (one < count) {
-    uint8_t last = 0;
-    for (int64_t rest = 0; one + rest < count; ++rest) last |= sides[one + rest] << rest;
-    bits[one / 8] = last;
   }
 }
 
-void unpack(const uint8_t* bits, uint8_t* sides, int64_t count) {
-  int64_t one = 0;
-  for (; one + 8 <= count; one += 8) {
+template <typename Word>
+void unpack(const uint8_t* bits, Word* sides, int64_t count, Word one_of_type) {
+  alignas(64) uint8_t bytes[kChunk + 8];
+  for (int64_t one = 0; one < count; one += 8) {
     const uint64_t spread = bits[one / 8] * 0x0101010101010101ull & 0x8040201008040201ull;  // byte k is 0 or 1 << k
     const uint64_t eight = (spread + 0x7f7f7f7f7f7f7f7full) >> 7 & 0x0101010101010101ull;
-    std::memcpy(sides + one, &eight, 8);
+    std::memcpy(bytes + one, &eight, 8);
   }
-  for (; one < count; ++one) sides[one] = bits[one / 8] >> (one % 8) & 1;
+  for (int64_t one = 0; one < count; ++one) sides[one] = static_cast<Word>(bytes[one] * one_of_type);
 }
+
+// One side of each element of a piece, as the bits of 1 or 0 in the type of x.
+struct Sides {
+  alignas(64) uint32_t room[kChunk];
+
+  void to(uint8_t* bits, const Tensor& x, int64_t count) {
+    if (x.element_size() == 4) pack(room, bits, count);
+    else pack(reinterpret_cast<uint16_t*>(room), bits, count);
+  }
+  void from(const uint8_t* bits, const Tensor& x, int64_t count) {
+    if (x.element_size() == 4) unpack<uint32_t>(bits, room, count, 0x3f800000);
+    else unpack<uint16_t>(bits, reinterpret_cast<uint16_t*>(room), count, x.scalar_type() == at::kHalf ? 0x3c00 : 0x3f80);
+  }
+};
 
 Tensor forward(const Tensor& given, TensorList learnt, c10::string_view name, int64_t axis, int64_t keep) {
   const Tensor x = laid_out(given, learnt, axis);
@@ -184,11 +198,11 @@ std::tuple<Tensor, Tensor> forward_sided(const Tensor& given, c10::string_view n
   Tensor y = at::empty_like(x);
   Tensor bits = at::empty({(x.numel() + 7) / 8}, x.options().dtype(at::kByte));
   over({1, 1, x.numel()}, [&](int64_t, int64_t first, int64_t count, int64_t, int64_t) {
-    alignas(64) uint8_t sides[kChunk];
+    Sides sides;
     void* inputs[] = {at_element(x, first)};
-    void* outputs[] = {at_element(y, first), sides};
+    void* outputs[] = {at_element(y, first), sides.room};
     run(inputs, outputs, count, 1);
-    pack(sides, bits.mutable_data_ptr<uint8_t>() + first / 8, count);
+    sides.to(bits.mutable_data_ptr<uint8_t>() + first / 8, x, count);
   });
   return {y, bits};
 }
@@ -212,9 +226,9 @@ std::vector<Tensor> backward(
   }
   if (keep == kOutputAndSide) {
     over(shape, [&](int64_t, int64_t first, int64_t count, int64_t, int64_t) {
-      alignas(64) uint8_t sides[kChunk];
-      unpack(bits->const_data_ptr<uint8_t>() + first / 8, sides, count);
-      void* inputs[] = {at_element(g, first), at_element(kept, first), sides};
+      Sides sides;
+      sides.from(bits->const_data_ptr<uint8_t>() + first / 8, kept, count);
+      void* inputs[] = {at_element(g, first), at_element(kept, first), sides.room};
       void* outputs[] = {at_element(dx, first)};
       run(inputs, outputs, count, 1);
     });
