@@ -206,6 +206,14 @@ def check_infinities(entry):
             growing = (
                 (far.abs() > 1e10).all() and (far.sign() == far[-1].sign()).all() and (far.abs().diff() >= 0).all()
             )
+            for dtype in TYPES[:-1]:  # the narrower types have arithmetic of their own
+                narrow = evaluated(entry, torch.tensor([sign * math.inf], dtype=dtype), order)[0]
+                torch.testing.assert_close(
+                    narrow,
+                    at.to(dtype),
+                    equal_nan=True,
+                    msg=lambda t, dtype=dtype, order=order: f"{entry.name}, {dtype}, order {order}: {t}",
+                )
             if settled:
                 assert (at - far[-1]).abs() < 1e-6, (
                     f"{entry.name}: derivative {order} at {sign * math.inf} is {at}, its limit {far[-1]}"

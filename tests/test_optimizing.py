@@ -103,8 +103,10 @@ def test_what_cannot_be_exchanged_is_refused_and_a_wrong_network_too():
         def forward(self, x):
             return self.act(x) + torch.rand(x.shape)
 
+    model = Counting()
     with pytest.raises(UsageError, match="the outputs differ by"):
-        actlab.optimize(Counting(), torch.ones(3, 2, requires_grad=True))
+        actlab.optimize(model, torch.ones(3, 2, requires_grad=True))
+    assert isinstance(model.act, nn.Tanh)  # as it was
 
 
 def test_without_a_sample_nothing_is_measured():
@@ -129,3 +131,51 @@ def test_bytes_kept_counts_storages_once():
     model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
     x = torch.randn(10, 4)
     assert bytes_kept(lambda: model(x), model) == (10 * 4 + 10 * 8) * 4
+
+
+def test_a_sample_leaves_no_trace():
+    model = nn.Sequential(nn.LeakyReLU(0.3, inplace=True), nn.BatchNorm1d(4), nn.Dropout(), nn.Tanh())
+    x = torch.randn(8, 4)
+    before, state = x.clone(), torch.get_rng_state()
+    actlab.optimize(model, x)
+    assert torch.equal(x, before) and int(model[1].num_batches_tracked) == 0
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_parameters_beside_those_that_learn_and_functions_that_only_look_alike():
+    model = nn.Sequential(nn.Linear(3, 3), get("xielu").module(beta=3.0), nn.Softplus(1.0, 1.0), nn.Hardshrink(0.3))
+    x = torch.randn(50, 3)
+    expected = model(x)
+    done = actlab.optimize(model, x, save="output")
+    torch.testing.assert_close(model(x), expected)
+    assert [old for _, old, _ in done.exchanged] == ["xielu", "hard_shrink"]
+
+
+def test_arguments_left_out_stay_none():
+    class Skipping(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first = nn.Linear(3, 3)
+
+        def forward(self, x, skip=None):
+            h = F.gelu(self.first(x))
+            return h if skip is None else h * 0
+
+    model, x = Skipping(), torch.randn(4, 3)
+    expected = model(x)
+    torch.testing.assert_close(actlab.optimize(model, x).model(x), expected)
+
+
+def test_hooks_with_keywords_and_weights_of_their_own_type_survive():
+    class ToFloat(nn.Module):
+        def forward(self, x):
+            return x.float()
+
+    model = nn.Sequential(nn.Linear(3, 3).bfloat16(), ToFloat(), nn.PReLU())
+    seen = []
+    model[2].register_forward_hook(lambda module, args, kwargs, output: seen.append(1), with_kwargs=True)
+    weight = model[2].weight
+    actlab.optimize(model, torch.randn(2, 3).bfloat16())
+    seen.clear()
+    model(torch.randn(2, 3).bfloat16())
+    assert seen and weight.dtype == torch.float32

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any
 
 import torch
@@ -36,6 +37,13 @@ _METHODS = {
     "tanh": "tanh",
     "tanh_": "tanh",
 }
+
+
+# What a module holds of hooks, in the order of torch.nn.Module.
+_HOOKS = (
+    "_forward_hooks", "_forward_hooks_with_kwargs", "_forward_hooks_always_called", "_forward_pre_hooks",
+    "_forward_pre_hooks_with_kwargs", "_backward_hooks", "_backward_pre_hooks", "_is_full_backward_hook",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -84,7 +92,7 @@ def known_as(module: nn.Module) -> tuple[str, dict[str, float]] | None:
         }
     if twin := twin_of(module):
         return None if twin[0] == "identity" else twin
-    if (foreign := type(module).__name__) in _FOREIGN and not list(module.children()):
+    if (foreign := type(module).__name__) in _FOREIGN and not list(module.children()) and not list(module.parameters()):
         return _FOREIGN[foreign], {}
     return None
 
@@ -109,8 +117,8 @@ def _modules(model: nn.Module, choose: Choose) -> Iterator[tuple[str, str, str]]
                 continue
             layer = _fitting(model, fresh.layer).train(module.training)
             layer = WritesBack(layer) if seen_by_others(module, graph) else layer
-            layer._forward_hooks = module._forward_hooks
-            layer._forward_pre_hooks = module._forward_pre_hooks
+            for hooks in _HOOKS:
+                setattr(layer, hooks, getattr(module, hooks))
             made[module] = fresh.name, layer
             fresh.then(order[order.index(module) + 1 :])
         replacement, layer = made[module]
@@ -124,8 +132,11 @@ def _modules(model: nn.Module, choose: Choose) -> Iterator[tuple[str, str, str]]
 
 def _fitting(model: nn.Module, layer: nn.Module) -> nn.Module:
     """The layer on the device and in the type of the model."""
+    own = {id(one) for one in model.parameters()}
     like = next((p for p in model.parameters() if p.is_floating_point()), None)
-    return layer if like is None else layer.to(like.device, like.dtype)
+    if like is None or any(id(one) in own for one in layer.parameters()):  # the model's own weights stay as they are
+        return layer
+    return layer.to(like.device, like.dtype)
 
 
 class _Tracer(fx.Tracer):
@@ -141,7 +152,9 @@ def _traced(model: nn.Module, left: list[tuple[str, str]]) -> fx.GraphModule | N
         return None
     modes = [(module, module.training) for module in model.modules()]
     try:
-        graphs = [fx.GraphModule(model, _Tracer().trace(model.train(mode))) for mode in (True, False)]
+        # Left out, an argument is None: as a proxy it would be taken for one that is there.
+        left_out = {name: None for name, one in signature(model.forward).parameters.items() if one.default is None}
+        graphs = [fx.GraphModule(model, _Tracer().trace(model.train(mode), left_out)) for mode in (True, False)]
         text = (
             ""
             if graphs[0].code == graphs[1].code
@@ -216,7 +229,7 @@ def _finish(traced: fx.GraphModule, model: nn.Module) -> nn.Module:
     for name, child in model.named_children():
         if not hasattr(traced, name):
             traced.add_module(name, child)
-    traced._forward_hooks = model._forward_hooks
-    traced._forward_pre_hooks = model._forward_pre_hooks
+    for hooks in _HOOKS:
+        setattr(traced, hooks, getattr(model, hooks))
     traced.training = model.training  # its parts keep their own modes
     return traced

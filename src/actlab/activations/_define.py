@@ -14,7 +14,7 @@ from ..formula import parse
 from ._layer import Pointwise
 from ._spec import Activation, Domain
 
-_TAKEN = {"activation", "axis", "learn", "names", "order", "size", "training"}
+_TAKEN = {"activation", "axis", "fused", "learn", "learnt", "names", "order", "save", "size", "training"}
 
 
 def define(name: str, formula: str, **parameters: float) -> Activation:

@@ -35,11 +35,13 @@ class fused:
     def __init__(self, on: bool = True, *, save: str = "auto"):
         check_save(save)
         self.before = fused.on, fused.save
-        fused.on, fused.save = bool(on), save
+        self.wanted = bool(on), save
+        fused.on, fused.save = self.wanted
         if on:
             engine()  # before torch.compile would have to follow the import
 
     def __enter__(self) -> Self:
+        fused.on, fused.save = self.wanted
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -82,16 +82,35 @@ class Pointwise(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """f(x), of the shape and type of x; random entries draw in training mode."""
         draws = self._random and self.training
-        if (self.fused or (self.fused is None and fused.on)) and not draws:
+        if (self.fused or (self.fused is None and fused.on)) and not draws and self._fits(x):
             fixed = tuple([None if name in self.learnt else getattr(self, name) for name in self.names])
             weights = [getattr(self, name) for name in self.learnt] if self.learnt else ()
-            result = run(self.activation, x, fixed, weights, self.save, self.axis)
+            result = run(
+                self.activation, x, fixed, weights, self.save, -1 if isinstance(self.size, tuple) else self.axis
+            )
             if result is not None:
                 return result
         placed = [self._placed(getattr(self, name), x) for name in self.names]
         if draws:
             return self.activation.bodies["training"](x, *placed)
         return self.activation.plain(x, placed)
+
+    def _fits(self, x: Tensor) -> bool:
+        """Whether x has the channels that the parameters are for; if not, plain operations say so."""
+        if not isinstance(self.size, int):
+            return True
+        return -x.dim() <= self.axis < x.dim() and x.shape[self.axis] == self.size
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if self.fused:
+            engine()  # before torch.compile would have to follow the import
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any, **more: Any) -> None:
+        """Takes the weights of torch's PReLU too, which calls them otherwise."""
+        if self.activation.name == "prelu" and f"{prefix}weight" in state_dict:
+            state_dict[f"{prefix}a"] = state_dict.pop(f"{prefix}weight").reshape(self.a.shape)
+        super()._load_from_state_dict(state_dict, prefix, *rest, **more)
 
     def _placed(self, value: Any, x: Tensor) -> Any:
         """A parameter in the shape in which it meets x."""

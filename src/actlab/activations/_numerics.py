@@ -6,6 +6,7 @@ A pair (high, low) stands for high + low. Where `high` is not finite, `low` is 0
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from threading import get_ident
 
 import torch
 from torch import Tensor
@@ -17,23 +18,27 @@ Pair = tuple[Tensor, Number]  # the low part is the number 0 where there is none
 
 # How pairs are computed. "exact": by any device's operations. Kernels are traced under the others: "fused" in float32 by fused
 # multiply-adds; "plain" with no low parts, enough in float32 for results in half types and in float64 for results in float32.
-_arithmetic = "exact"
+_arithmetic: dict[int, str] = {}  # of the threads that trace kernels; all others compute exactly
 
 
 @contextmanager
 def arithmetic(kind: str) -> Iterator[None]:
-    """Trace activations under another arithmetic."""
-    global _arithmetic
-    before, _arithmetic = _arithmetic, kind
+    """Trace activations under another arithmetic, in this thread."""
+    thread = get_ident()
+    before = _arithmetic.get(thread)
+    _arithmetic[thread] = kind
     try:
         yield
     finally:
-        _arithmetic = before
+        if before is None:
+            del _arithmetic[thread]
+        else:
+            _arithmetic[thread] = before
 
 
 def precision() -> str:
     """The arithmetic in force."""
-    return _arithmetic
+    return _arithmetic.get(get_ident(), "exact") if _arithmetic else "exact"
 
 
 def _none(low: Number) -> bool:
@@ -42,14 +47,14 @@ def _none(low: Number) -> bool:
 
 
 def _low(high: Tensor, low: Tensor) -> Tensor:
-    if _arithmetic == "fused":  # a high part that is not finite makes a low part that is not a number
+    if precision() == "fused":  # a high part that is not finite makes a low part that is not a number
         return torch.where(low.abs() < 1e30, low, torch.zeros_like(low))
     return torch.where(low.isfinite() & high.isfinite(), low, torch.zeros_like(low))
 
 
 def total(a: Tensor, b: Number) -> Pair:
     """a + b (Knuth's two-sum), with b at its full precision even where it is a Python number beside a float32 tensor."""
-    if _arithmetic == "plain":
+    if precision() == "plain":
         return a + b, 0.0
     rest = 0.0
     if not torch.is_tensor(b) and a.dtype == torch.float32:
@@ -78,7 +83,7 @@ def product(a: Tensor, b: Number) -> Pair:
     high = a * b
     if isinstance(b, float | int) and (b == 0 or abs(math.frexp(b)[0]) == 0.5):  # a power of two: nothing is left out
         return high, 0.0
-    kind = _arithmetic
+    kind = precision()
     if kind == "plain":
         return high, 0.0
     if kind == "fused" and high.dtype == torch.float32:
@@ -94,12 +99,12 @@ def product(a: Tensor, b: Number) -> Pair:
 
 def quotient(a: Tensor, b: Number) -> Pair:
     """a / b."""
-    if _arithmetic == "fused" and torch.is_tensor(b):
+    if precision() == "fused" and torch.is_tensor(b):
         inverse = 1 / b
         high = a * inverse
         return high, float32.fma(-high, b, a) * inverse
     high = a / b
-    if _arithmetic == "plain":
+    if precision() == "plain":
         return high, 0.0
     back, error = product(high, b)
     return high, _low(high, ((a - back) - error) / b)
@@ -127,7 +132,7 @@ def times(a: Tensor, b: Number) -> Tensor:
 
 def exp(pair: Pair, weight: Tensor | None = None, weight_low: Number = 0.0) -> Tensor:
     """(weight + weight_low) exp(high + low)."""
-    if _arithmetic == "fused":
+    if precision() == "fused":
         return float32.exp(*pair, weight, weight_low)
     result = torch.exp(pair[0])
     result = result if _none(pair[1]) else result + _low(result, result * pair[1])
@@ -159,15 +164,16 @@ def sigmoid(pair: Pair, weight: Tensor | None = None) -> Tensor:
     e = exp(minus_abs(pair))
     whole = 1 + e
     rest = (1 - whole) + e
-    if _arithmetic == "fused":  # one division for both quotients
+    if precision() == "fused":  # one division for both quotients
         part = torch.where(
             right, 1.0 if weight is None else weight, e if weight is None else exp(minus_abs(pair), weight)
         )
         inverse = 1 / whole
         quotient = part * inverse
-        return float32.fma(float32.fma(-quotient, whole, part) - quotient * rest, inverse, quotient)
+        missing = (float32.fma(-quotient, whole, part) - quotient * rest) * inverse
+        return quotient + _low(quotient, missing)
     quotient = torch.where(right, torch.ones_like(e), e) / whole
-    if _arithmetic == "exact":
+    if precision() == "exact":
         quotient = quotient - quotient * (rest / whole)
     return quotient if weight is None else quotient * weight
 
@@ -175,7 +181,7 @@ def sigmoid(pair: Pair, weight: Tensor | None = None) -> Tensor:
 def bell(e: Tensor) -> Tensor:
     """e / (1 + e)^2, for e up to 1, with what the sum leaves out put back."""
     whole = 1 + e
-    if _arithmetic != "exact":
+    if precision() != "exact":
         return e / (whole * whole)
     quotient = e / whole
     return (quotient - 2 * quotient * (((1 - whole) + e) / whole)) / whole
@@ -183,7 +189,7 @@ def bell(e: Tensor) -> Tensor:
 
 def log1p_unit(e: Tensor) -> Tensor:
     """ln(1 + e), for e from 0 to 1."""
-    return torch.log1p(e) if _arithmetic == "exact" or e.dtype != torch.float32 else float32.log1p_unit(e)
+    return torch.log1p(e) if precision() == "exact" or e.dtype != torch.float32 else float32.log1p_unit(e)
 
 
 def sech_squared(pair: Pair) -> Tensor:
@@ -216,7 +222,7 @@ def normal_cdf(pair: Pair, weight: Tensor | None = None) -> Tensor:
     erfc amplifies an error of its argument z by about 2 z^2, so what rounding leaves out of z is put back by the first derivative;
     -erfc'(z)/erfc(z) lies within 4 % of z + sqrt(z^2 + 4/pi) for z > 0 (Abramowitz & Stegun 7.1.13).
     """
-    if _arithmetic != "exact" and pair[0].dtype == torch.float32:
+    if precision() != "exact" and pair[0].dtype == torch.float32:
         return _normal_cdf_in_float32(pair, weight)
     z, low = scaled(negated(pair), _SQRT_HALF)
     low = low - pair[0].clamp(-40, 40) * _SQRT_HALF_LOW
@@ -240,7 +246,7 @@ def normal_density(pair: Pair, weight: Tensor | None = None) -> Tensor:
 
 def polynomial(x: Tensor, coefficients: Sequence[float]) -> Tensor:
     """coefficients[0] + coefficients[1] x + ... by Horner's rule."""
-    if _arithmetic != "exact":
+    if precision() != "exact":
         return float32.polynomial(x, coefficients)
     result = torch.full_like(x, coefficients[-1])
     for coefficient in reversed(coefficients[:-1]):
@@ -257,8 +263,8 @@ def near(x: Pair, root: tuple[float, float], coefficients: Sequence[float]) -> t
         "exact": (0.4, 0.0),
         "fused": (0.7, 1e-9),
         "plain": (0.4, 1e-9 if x[0].dtype == torch.float64 else 3e-6),
-    }[_arithmetic]
-    high, low = root if _arithmetic == "exact" else _short(root[0])
+    }[precision()]
+    high, low = root if precision() == "exact" else _short(root[0])
     d = (x[0] - high) + (x[1] - low)
     close = d.abs() < width
     d = torch.where(close, d, torch.zeros_like(d))
@@ -271,5 +277,6 @@ def _normal_cdf_in_float32(pair: Pair, weight: Tensor | None) -> Tensor:
     x = pair[0].clamp(-20, 20)
     square, low = product(x, x)
     low = -0.5 * low if _none(pair[1]) else -0.5 * low - x * pair[1]
-    tail = float32.normal_tail(-0.5 * square, low, x.abs(), weight, careful=_arithmetic == "fused")
+    bounded = None if weight is None else weight.clamp(-1e30, 1e30)  # infinity times a tail of 0 is no number
+    tail = float32.normal_tail(-0.5 * square, low, x.abs(), bounded, careful=precision() == "fused")
     return torch.where(x > 0, (1 if weight is None else weight) - tail, tail)

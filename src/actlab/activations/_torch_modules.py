@@ -45,7 +45,7 @@ TWINS = {
     "sigmoid": Twin(nn.Sigmoid),
     "silu": Twin(nn.SiLU),
     "soft_shrink": Twin(nn.Softshrink, {"lambd": "lambd"}),
-    "softplus": Twin(nn.Softplus, {"b": "beta"}),
+    "softplus": Twin(nn.Softplus, {"b": "beta"}, {"threshold": 20}),  # with another it is another function
     "softsign": Twin(nn.Softsign),
     "tanh": Twin(nn.Tanh),
     "tanh_shrink": Twin(nn.Tanhshrink),

@@ -34,7 +34,7 @@ def build(
     precision: Annotated[str, typer.Option(help="fp32, bf16, fp16, all")] = "all",
 ) -> None:
     from .. import activations
-    from ..errors import ActlabError, UnknownName
+    from ..errors import ActlabError, UnknownName, UsageError
     from ..kernels import COMMON, PRECISIONS, build, library
 
     if precision not in (*PRECISIONS, "all"):
@@ -44,6 +44,10 @@ def build(
     chosen = activations.names(vectors=False) if all_ else names or list(COMMON)
     for name in chosen:
         entry = activations.get(name)
+        if isinstance(entry, activations.VectorActivation):
+            raise UsageError(
+                say(f"{name} is a function of whole vectors; it has no kernel", f"{name} 是向量函数，没有内核")
+            )
         for short, dtype in PRECISIONS.items():
             if precision not in (short, "all"):
                 continue

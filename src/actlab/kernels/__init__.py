@@ -5,6 +5,7 @@ import torch
 from ._run import build as build
 from ._run import derivative as derivative
 from ._run import run as run
+from ._run import tells_slope as tells_slope
 from ._runtime import library as library
 from ._runtime import ready as ready
 from ._runtime import register as register

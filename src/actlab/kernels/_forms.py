@@ -60,7 +60,7 @@ def _needs_float64(entry: Activation) -> bool:
 
 
 def _widen(variant: Variant, dtype: torch.dtype) -> Callable[[Tensor], Tensor]:
-    return widest if dtype == torch.float32 and _needs_float64(variant.entry) else wide
+    return widest if dtype != torch.bfloat16 and _needs_float64(variant.entry) else wide
 
 
 def _forward(variant: Variant, widen: Widen) -> Callable[..., Tensor]:

@@ -43,6 +43,11 @@ def build(entry: Activation, dtype: torch.dtype) -> tuple[str, ...]:
     return forms(variant_of(entry, values).key, dtype)
 
 
+def tells_slope(entry: Activation, values: dict[str, float]) -> bool:
+    """Whether the output of an entry with these parameters, none of them learnt, tells its slope."""
+    return lean(_variant(entry, tuple(values.values()))) is not None
+
+
 def kept(variant: Variant, save: str, dtype: torch.dtype) -> int:
     """What to keep for the backward pass; raises UsageError where the output is asked for and does not tell the slope."""
     if save == "input" or (save == "auto" and dtype == torch.float32):
@@ -67,7 +72,7 @@ def run(
     """
     compiling = torch.compiler.is_compiling()
     if compiling:
-        if torch.compiler.is_exporting() or not x.is_cpu:
+        if torch.compiler.is_exporting() or not x.is_cpu or _level() is not None or forward_ad._current_level >= 0:
             return None
         key, keep = _constant(entry, fixed, save, x.dtype)
     else:
@@ -112,6 +117,8 @@ _constant = torch.compiler.assume_constant_result(_decided)  # decided while tor
 def derivative(entry: Activation, x: Tensor, values: Sequence[Any], order: int) -> Tensor | None:
     """The first or second derivative by the kernel of the backward pass; None where there is none."""
     if not _is_plain(x) or any(isinstance(value, Tensor) for value in values):
+        return None
+    if x.requires_grad and torch.is_grad_enabled():  # plain operations are differentiable further
         return None
     key = variant_of(entry, values).key
     if not ready(key, x.dtype):

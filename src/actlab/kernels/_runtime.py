@@ -4,6 +4,7 @@ import ctypes
 import warnings
 from functools import cache
 from pathlib import Path
+from threading import RLock
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from ._variant import Variant
 
 _VARIANTS: dict[str, Variant] = {}  # by their keys: what the operators may ask for
 _BUILT: dict[tuple[str, torch.dtype], tuple[str, ...]] = {}  # the forms, none where plain operations compute
+_BUILDING = RLock()
 _KEPT: list[Any] = []  # libraries and callbacks that must outlive this module's functions
 
 
@@ -58,8 +60,11 @@ def forms(key: str, dtype: torch.dtype) -> tuple[str, ...]:
     """The kernels of this variant for this type; builds them at the first question."""
     known = _BUILT.get((key, dtype))
     if known is None:
-        possible = dtype in DTYPES and library() is not None
-        known = _BUILT[key, dtype] = _build(_VARIANTS[key], dtype) if possible else ()
+        with _BUILDING:  # torch's compiler keeps its state in globals
+            known = _BUILT.get((key, dtype))
+            if known is None:
+                possible = dtype in DTYPES and library() is not None
+                known = _BUILT[key, dtype] = _build(_VARIANTS[key], dtype) if possible else ()
     return known
 
 

@@ -261,7 +261,7 @@ std::vector<Tensor> backward(
   std::vector<Tensor> results{dx};
   for (size_t one = 0; one < learnt.size(); ++one) {
     Tensor total = parts[one];
-    if (!rows && learnt[one].dim()) total = total.view({shape.outer, shape.channels, -1}).sum({0, 2}, false, at::kDouble);
+    if (!rows && learnt[one].dim()) total = total.view({shape.outer, shape.channels, std::max<int64_t>(1, (shape.inner + kChunk - 1) / kChunk)}).sum({0, 2}, false, at::kDouble);
     else total = total.sum({0}, false, at::kDouble);
     results.push_back(total.reshape(learnt[one].sizes()).to(learnt[one].scalar_type()));
   }
@@ -300,8 +300,9 @@ std::vector<Tensor> call_backward(
 
 // A derivative that has none of its own here: it says so when one is asked for, instead of being taken for a constant.
 struct Last : torch::autograd::Function<Last> {
-  static Tensor forward(AutogradContext* context, const Tensor& result, const Tensor& g, const Tensor& x, const std::string& why) {
+  static Tensor forward(AutogradContext* context, const Tensor& result, TensorList inputs, const std::string& why) {
     context->saved_data["why"] = why;
+    context->saved_data["inputs"] = static_cast<int64_t>(inputs.size());
     return result.alias();
   }
   static variable_list backward(AutogradContext* context, const variable_list&) {
@@ -309,8 +310,8 @@ struct Last : torch::autograd::Function<Last> {
   }
 };
 
-Tensor last(const Tensor& result, const Tensor& g, const Tensor& x, const std::string& why) {
-  return at::GradMode::is_enabled() ? Last::apply(result, g, x, why) : result;
+Tensor last(const Tensor& result, TensorList inputs, const std::string& why) {
+  return at::GradMode::is_enabled() ? Last::apply(result, inputs, why) : result;
 }
 
 constexpr auto kNoThird = "fused activations have two derivatives; for a third take module(fused=False)";
@@ -335,7 +336,8 @@ struct Slope : torch::autograd::Function<Slope> {
       at::AutoDispatchBelowADInplaceOrView guard;
       return std::make_pair(call_backward(g, saved[1], std::nullopt, {}, name, 1, kInput)[0], bend.call(g * saved[0], saved[1], name));
     }();
-    return {last(below.first, g, saved[1], kNoThird), last(below.second, g, saved[1], kNoThird), Tensor()};
+    const variable_list inputs{g, saved[0], saved[1]};
+    return {last(below.first, inputs, kNoThird), last(below.second, inputs, kNoThird), Tensor()};
   }
 };
 
@@ -357,11 +359,16 @@ struct Activation : torch::autograd::Function<Activation> {
       kept = {keep == kOutput ? y : x};
       kept.insert(kept.end(), learnt.begin(), learnt.end());
     }
+    context->saved_data["strides"] = kept[0].strides().vec();
     context->save_for_backward(std::move(kept));
     return y;
   }
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
-    const auto saved = context->get_saved_variables();
+    auto saved = context->get_saved_variables();
+    const auto strides = context->saved_data["strides"].toIntVector();
+    if (saved[0].strides() != at::IntArrayRef(strides)) {  // a hook on saved tensors may have laid it out anew
+      saved[0] = at::empty_strided(saved[0].sizes(), strides, saved[0].options()).copy_(saved[0]);
+    }
     const std::string name = context->saved_data["name"].toStringRef();
     const int64_t axis = context->saved_data["axis"].toInt(), keep = context->saved_data["keep"].toInt();
     const bool sided = keep == kOutputAndSide;
@@ -377,7 +384,10 @@ struct Activation : torch::autograd::Function<Activation> {
       at::AutoDispatchBelowADInplaceOrView below;
       return call_backward(g, saved[0], sided ? std::optional<Tensor>(saved[1]) : std::nullopt, learnt, name, axis, keep);
     }();
-    for (size_t one = 0; one < found.size(); ++one) results[one] = last(found[one], g, saved[0], keep == kInput ? kLearns : kNoInput);
+    variable_list inputs(learnt);
+    inputs.push_back(g);
+    inputs.push_back(saved[0]);
+    for (size_t one = 0; one < found.size(); ++one) results[one] = last(found[one], inputs, keep == kInput ? kLearns : kNoInput);
     return results;
   }
 };
@@ -392,15 +402,21 @@ Tensor differentiable(const Tensor& x, TensorList learnt, c10::string_view name,
   return Activation::apply(x, learnt, std::string(name), axis, keep);
 }
 
-Tensor meta_forward(const Tensor& x, TensorList, c10::string_view, int64_t, int64_t) { return at::empty_like(x); }
+// As `laid_out` places it.
+Tensor meta_like(const Tensor& x, TensorList learnt, int64_t axis) {
+  const bool placed = learnt.empty() || learnt[0].dim() == 0 || x.is_contiguous() || (x.is_non_overlapping_and_dense() && x.sym_stride(axis) == 1);
+  return placed ? at::empty_like(x) : at::empty_like(x, x.options(), at::MemoryFormat::Contiguous);
+}
+
+Tensor meta_forward(const Tensor& x, TensorList learnt, c10::string_view, int64_t axis, int64_t) { return meta_like(x, learnt, axis); }
 
 std::tuple<Tensor, Tensor> meta_forward_sided(const Tensor& x, c10::string_view) {
   return {at::empty_like(x), at::empty_symint({(x.sym_numel() + 7) / 8}, x.options().dtype(at::kByte))};
 }
 
 std::vector<Tensor> meta_backward(
-    const Tensor&, const Tensor& kept, const std::optional<Tensor>&, TensorList learnt, c10::string_view, int64_t, int64_t) {
-  std::vector<Tensor> results{at::empty_like(kept)};
+    const Tensor&, const Tensor& kept, const std::optional<Tensor>&, TensorList learnt, c10::string_view, int64_t axis, int64_t) {
+  std::vector<Tensor> results{meta_like(kept, learnt, axis)};
   for (const auto& one : learnt) results.push_back(at::empty_like(one));
   return results;
 }

@@ -94,7 +94,7 @@ def build_model(plan: ModelPlan, facts: DataFacts) -> nn.Module:
         offered["classes"] = len(facts.classes)
     if len(facts.example_shape) == 3:
         offered |= {"inputs": prod(facts.example_shape)} if plan.name == "mlp" else {"channels": facts.example_shape[0]}
-    with fused(plan.fused):
+    with fused(plan.fused and not torch.accelerator.is_available()):  # the kernels are for the CPU
         model = _own.module(plan.name, offered) if ":" in plan.name else models.build(plan.name, **offered)
     return models.initialise(model, plan.initialise)
 
