@@ -23,7 +23,7 @@ def sources(variant: Variant, dtype: torch.dtype) -> dict[str, str]:
     entry, count = variant.entry, len(variant.learnt)
     x, number, row = Argument(dtype), Argument(torch.float32, ""), Argument(torch.float32, "C")
     table = Argument(dtype, "RC")
-    widen = _widen(variant, dtype)
+    widen = widest if _needs_float64(entry) else wide
     found: dict[str, str] = {}
 
     def add(form: str, function: Callable[..., Any], arguments: list[Argument]) -> None:
@@ -51,16 +51,12 @@ def sources(variant: Variant, dtype: torch.dtype) -> dict[str, str]:
 
 
 def _arithmetic(entry: Activation, dtype: torch.dtype) -> AbstractContextManager[None]:
-    """float32 is enough inside where results are rounded to half types; for results in float32 itself some entries need float64."""
+    """Pairs of float32 for results in float32; no pairs where there is room to spare: float64, or results in half types."""
     return arithmetic("fused" if dtype == torch.float32 and not _needs_float64(entry) else "plain")
 
 
 def _needs_float64(entry: Activation) -> bool:
     return entry.double and not entry.single
-
-
-def _widen(variant: Variant, dtype: torch.dtype) -> Callable[[Tensor], Tensor]:
-    return widest if dtype != torch.bfloat16 and _needs_float64(variant.entry) else wide
 
 
 def _forward(variant: Variant, widen: Widen) -> Callable[..., Tensor]:
