@@ -5,7 +5,7 @@ python benchmarks/activations.py [--only gelu,mish] [--sizes 10,14,18,22,26] [--
 Ways: `eager` is torch's own function, or the formula in torch operations where it has none; `compile` is torch.compile of that;
 `library` the form that timm or Hugging Face write; `fused` is ours keeping the input, `lean` ours keeping the output; `clone` copies the
 tensor and is the limit of any pass over it. In every round each way takes its turn, so that all meet the same machine. Freed memory
-stays in the process, as in `actlab train`. Rows go to benchmarks/results/activations.csv, a picture beside it, and a summary to the terminal.
+stays in the process, as in `actlab train`. Rows go to benchmarks/results/activations.csv, a summary to the terminal.
 """
 
 import argparse
@@ -81,7 +81,7 @@ def functions(name: str, dtype: torch.dtype) -> dict[str, nn.Module | Callable[[
         found["library"] = LIBRARY[name]
     learn = {"learn": name == "prelu"}
     found["fused"] = entry.module(fused=True, save="input", **learn).to(dtype)
-    if name != "prelu" and _is_lean(entry):
+    if name != "prelu" and kernels.tells_slope(entry, entry.values()):
         found["lean"] = entry.module(fused=True, save="output", **learn)
     return found
 
@@ -89,13 +89,6 @@ def functions(name: str, dtype: torch.dtype) -> dict[str, nn.Module | Callable[[
 def _fresh(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
     """A function of its own, so that torch.compile keeps one cache for each."""
     return function if isinstance(function, nn.Module) else lambda x: function(x)
-
-
-def _is_lean(entry: Activation) -> bool:
-    from actlab.kernels._lean import lean
-    from actlab.kernels._run import variant_of
-
-    return lean(variant_of(entry, list(entry.values().values()))) is not None
 
 
 def measure(name: str, dtype: torch.dtype, size: int, rounds: int) -> dict[str, dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Networks with their own activations, under torch.compile, and after `actlab.optimize`: bytes kept, peak memory, seconds a step.
+"""Networks with their own activations, under torch.compile, and after `actlab.optimize`: bytes kept and seconds a step.
 
 python benchmarks/block.py [--only mlp,vit,gpt,llama,alexnet] [--rounds 7] [--quick]
 

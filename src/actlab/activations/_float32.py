@@ -90,8 +90,9 @@ def polynomial(x: Tensor, coefficients: Sequence[float]) -> Tensor:
     return result
 
 
-def _is_zero(value: Number) -> bool:
-    return isinstance(value, float) and value == 0
+def is_none(low: Number) -> bool:
+    """Whether there is no low part."""
+    return not torch.is_tensor(low) and low == 0
 
 
 def _power_of_two(k: Tensor) -> Tensor:
@@ -103,19 +104,19 @@ def _reduced(x: Tensor, low: Number) -> tuple[Tensor, Tensor]:
     """k and r with exp(x + low) = 2^k exp(r) and |r| at most about ln(2)/2."""
     k = torch.round(x * _LOG2_E)
     r = fma(k, -_LN2_REST, fma(k, -_LN2, x))
-    return k, r if _is_zero(low) else r + low
+    return k, r if is_none(low) else r + low
 
 
 def exp(x: Tensor, low: Number = 0.0, weight: Tensor | None = None, weight_low: Number = 0.0) -> Tensor:
     """(weight + weight_low) exp(x + low), which may be in range where exp(x) alone is not."""
-    if weight is None and _is_zero(low):
+    if weight is None and is_none(low):
         return torch.exp(x)
     k, r = _reduced(x.clamp(-160, 130), low)
     grown = fma(r * r, polynomial(r, _EXP), r)
     part = 1 + grown
     if weight is not None:
         rest = weight * ((1 - part) + grown)
-        part = fma(part, weight, rest if _is_zero(weight_low) else fma(part, weight_low, rest))
+        part = fma(part, weight, rest if is_none(weight_low) else fma(part, weight_low, rest))
         part = torch.where(x < -160, torch.zeros_like(part), part)  # so that no weight brings it back
     whole = k.to(torch.int32)
     half = whole >> 1

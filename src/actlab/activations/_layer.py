@@ -116,15 +116,14 @@ class Pointwise(nn.Module):
         """A parameter in the shape in which it meets x."""
         if not isinstance(value, Tensor) or not isinstance(self.size, int):
             return value
-        axis = self.axis % x.dim() if -x.dim() <= self.axis < x.dim() else None
-        if axis is None or x.shape[axis] != self.size:
+        if not self._fits(x):
             raise UsageError(
                 say(
                     f"{self.activation.name}: expected {self.size} channels on axis {self.axis}; got an input of shape {tuple(x.shape)}",
                     f"{self.activation.name}：第 {self.axis} 轴应有 {self.size} 个通道；输入的形状为 {tuple(x.shape)}",
                 )
             )
-        return value.reshape(self.size, *[1] * (x.dim() - axis - 1))
+        return value.reshape(self.size, *[1] * (x.dim() - self.axis % x.dim() - 1))
 
     def extra_repr(self) -> str:
         parts = [self.activation.name]

@@ -41,11 +41,6 @@ def precision() -> str:
     return _arithmetic.get(get_ident(), "exact") if _arithmetic else "exact"
 
 
-def _none(low: Number) -> bool:
-    """Whether there is no low part."""
-    return not torch.is_tensor(low) and low == 0
-
-
 def _low(high: Tensor, low: Tensor) -> Tensor:
     if precision() == "fused":  # a high part that is not finite makes a low part that is not a number
         return torch.where(low.abs() < 1e30, low, torch.zeros_like(low))
@@ -89,7 +84,7 @@ def product(a: Tensor, b: Number) -> Pair:
     if kind == "fused" and high.dtype == torch.float32:
         short, rest = (b, 0.0) if torch.is_tensor(b) else _short(b)
         low = float32.fma(a, short, -high)
-        return high, _low(high, low if _none(rest) else low + a * rest)
+        return high, _low(high, low if float32.is_none(rest) else low + a * rest)
     if high.dtype == torch.float32 and a.device.type != "mps":  # where there is float64, it holds the whole product
         exact = a.double() * (b.double() if torch.is_tensor(b) else b)
         return high, _low(high, (exact - high.double()).float())
@@ -135,10 +130,10 @@ def exp(pair: Pair, weight: Tensor | None = None, weight_low: Number = 0.0) -> T
     if precision() == "fused":
         return float32.exp(*pair, weight, weight_low)
     result = torch.exp(pair[0])
-    result = result if _none(pair[1]) else result + _low(result, result * pair[1])
+    result = result if float32.is_none(pair[1]) else result + _low(result, result * pair[1])
     if weight is None:
         return result
-    return result * weight if _none(weight_low) else result * weight + result * weight_low
+    return result * weight if float32.is_none(weight_low) else result * weight + result * weight_low
 
 
 def negated(pair: Pair) -> Pair:
@@ -150,7 +145,7 @@ def minus_abs(pair: Pair) -> Pair:
     """-|high + low|, with the slope of its right side at 0."""
     high, low = pair
     right = high >= 0
-    return torch.where(right, -high, high), low if _none(low) else torch.where(right, -low, low)
+    return torch.where(right, -high, high), low if float32.is_none(low) else torch.where(right, -low, low)
 
 
 def minus_square(x: Tensor) -> Pair:
@@ -238,7 +233,7 @@ def normal_density(pair: Pair, weight: Tensor | None = None) -> Tensor:
     z = pair[0].clamp(-40, 40)  # beyond, it is 0 in every type
     high, low = minus_square(z)
     low = 0.5 * low
-    exponent = (0.5 * high, low if _none(pair[1]) else low - z * pair[1])
+    exponent = (0.5 * high, low if float32.is_none(pair[1]) else low - z * pair[1])
     if weight is None:
         return 0.3989422804014327 * exp(exponent)
     return exp(exponent, *product(weight, 0.3989422804014327))
@@ -276,7 +271,7 @@ def _normal_cdf_in_float32(pair: Pair, weight: Tensor | None) -> Tensor:
     """The same within kernels, where erfc would be dear."""
     x = pair[0].clamp(-20, 20)
     square, low = product(x, x)
-    low = -0.5 * low if _none(pair[1]) else -0.5 * low - x * pair[1]
+    low = -0.5 * low if float32.is_none(pair[1]) else -0.5 * low - x * pair[1]
     bounded = None if weight is None else weight.clamp(-1e30, 1e30)  # infinity times a tail of 0 is no number
     tail = float32.normal_tail(-0.5 * square, low, x.abs(), bounded, careful=precision() == "fused")
     return torch.where(x > 0, (1 if weight is None else weight) - tail, tail)

@@ -48,7 +48,7 @@ class Fit(NamedTuple):
 def fit(entry: Activation, values: tuple[float, ...]) -> Fit | None:
     """The fit of an entry with these parameters, or None if it is not such a function or no fit is good enough."""
     named = dict(zip(entry.values(), values, strict=True))
-    if entry.surrogate or "training" in entry.bodies:
+    if entry.surrogate:
         return None
     measured = entry.properties(**{name: value for name, value in named.items() if name not in entry.preset})
     at = measured.minimum_at
@@ -60,8 +60,8 @@ def fit(entry: Activation, values: tuple[float, ...]) -> Fit | None:
 
     least = float(evaluated(np.array([at]), 0)[0])
     sides = []
-    for direction, far in ((-1.0, 40.0), (1.0, 40.0)):
-        x = at + direction * np.concatenate([np.geomspace(1e-6, 1e-2, 200), np.linspace(1.1e-2, far, 20000)])
+    for direction in (-1.0, 1.0):
+        x = at + direction * np.concatenate([np.geomspace(1e-6, 1e-2, 200), np.linspace(1.1e-2, 40.0, 20000)])
         slope = evaluated(x, 1)
         if (direction * slope < -1e-9).any():
             return None
@@ -85,27 +85,17 @@ def _side(x: np.ndarray, q: np.ndarray, slope: np.ndarray) -> Side:
         solution = np.linalg.lstsq(scaled * weight[:, None], slope * weight, rcond=None)[0]
         series = np.polynomial.chebyshev.Chebyshev(solution, domain=[0, last])
         powers = series.convert(kind=np.polynomial.Polynomial, domain=[-1, 1], window=[-1, 1]).coef
-        single = q.astype(np.float32)
-        value = np.full_like(single, powers[-1])
-        for power in powers[-2::-1]:
-            value = value * single + np.float32(power)
-        error = float(np.sqrt(np.mean(((value * single - slope) * weight) ** 2)))
+        coefficients = tuple(float(one) for one in powers)
+        single = torch.from_numpy(q).float()
+        found = (single * polynomial(single, coefficients)).numpy()
+        error = float(np.sqrt(np.mean(((found - slope) * weight) ** 2)))
         if best is None or error < 0.9 * best[0]:
-            best = (error, tuple(float(one) for one in powers))
+            best = (error, coefficients)
     assert best is not None
     return Side(best[1], last, beyond)
 
 
 def _worst(found: Fit, evaluated: Callable[[np.ndarray, int], np.ndarray]) -> float:
-    from ..activations._numerics import arithmetic
-
     x = np.concatenate([np.linspace(-60, 60, 40001), found.at + np.linspace(-0.1, 0.1, 2001)])
-    y = torch.from_numpy(evaluated(x, 0))
-    with arithmetic("exact"):
-        q = torch.sqrt((y - found.least).clamp(min=0))
-        slope = np.zeros_like(x)
-        for side, chosen in ((found.left, x < found.at), (found.right, x >= found.at)):
-            inner = q.clamp(max=side.last).numpy()
-            value = inner * np.polynomial.polynomial.polyval(inner, side.coefficients)
-            slope[chosen] = np.where(q.numpy() > side.last, side.beyond, value)[chosen]
+    slope = found.slope(torch.from_numpy(evaluated(x, 0)), torch.from_numpy(x >= found.at)).numpy()
     return float(np.abs(slope - evaluated(x, 1)).max())

@@ -15,7 +15,8 @@ from ._lowering import Argument, NoKernel, source
 from ._variant import Variant
 
 FORMS = ("forward", "sided", "backward", "from_output", "from_sided", "curve", "forward_rows", "backward_rows")
-DTYPES = (torch.float32, torch.float16, torch.bfloat16)
+PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+DTYPES = tuple(PRECISIONS.values())  # in the order of the operators
 
 
 def sources(variant: Variant, dtype: torch.dtype) -> dict[str, str]:

@@ -5,6 +5,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <mutex>
@@ -75,6 +76,11 @@ void* at_element(const Tensor& x, int64_t element) { return static_cast<char*>(x
 // How elements meet the parameters: `outer` blocks of `channels` rows of `inner` elements.
 struct Layout {
   int64_t outer, channels, inner;
+
+  bool by_rows() const { return channels > 1 && inner == 1; }  // the channels lie side by side
+  int64_t rows() const { return std::max<int64_t>(1, kChunk / channels); }  // of one piece, by rows
+  int64_t pieces_of_row() const { return std::max<int64_t>(1, (inner + kChunk - 1) / kChunk); }
+  int64_t pieces() const { return by_rows() ? (outer + rows() - 1) / rows() : outer * channels * pieces_of_row(); }
 };
 
 Layout layout(const Tensor& x, TensorList learnt, int64_t axis) {
@@ -104,14 +110,13 @@ std::vector<Tensor> in_float(TensorList learnt) {
   return result;
 }
 
-// Runs `work(first row, rows, first channel)` over all elements, cut into pieces the same for every number of threads.
+// Runs `work(piece, first element, elements or rows, first channel, columns)` over all elements, cut into pieces the same for every number of threads.
 template <typename Work>
 void over(const Layout& shape, const Work& work) {
-  if (shape.channels == 1 || shape.inner > 1) {  // every row meets one value of each parameter
-    const int64_t rows = shape.outer * shape.channels;
-    const int64_t pieces = std::max<int64_t>(1, (shape.inner + kChunk - 1) / kChunk);
+  if (!shape.by_rows()) {  // every row meets one value of each parameter
+    const int64_t pieces = shape.pieces_of_row();
     const int64_t each = std::max<int64_t>(1, kGrain / std::max<int64_t>(1, std::min(shape.inner, kChunk)));
-    at::parallel_for(0, rows * pieces, each, [&](int64_t begin, int64_t end) {
+    at::parallel_for(0, shape.pieces(), each, [&](int64_t begin, int64_t end) {
       for (int64_t one = begin; one < end; ++one) {
         const int64_t row = one / pieces, start = one % pieces * kChunk;
         const int64_t count = std::min(kChunk, shape.inner - start);
@@ -120,13 +125,22 @@ void over(const Layout& shape, const Work& work) {
     });
     return;
   }
-  const int64_t rows = std::max<int64_t>(1, kChunk / shape.channels);
-  const int64_t pieces = (shape.outer + rows - 1) / rows;
-  at::parallel_for(0, pieces, std::max<int64_t>(1, kGrain / (rows * shape.channels)), [&](int64_t begin, int64_t end) {
+  const int64_t rows = shape.rows();
+  at::parallel_for(0, shape.pieces(), std::max<int64_t>(1, kGrain / (rows * shape.channels)), [&](int64_t begin, int64_t end) {
     for (int64_t one = begin; one < end; ++one) {
       const int64_t count = std::min(rows, shape.outer - one * rows);
       work(one, one * rows * shape.channels, count, 0, shape.channels);
     }
+  });
+}
+
+// Runs a kernel without parameters over all elements: one call for each thread.
+void elementwise(Function run, std::initializer_list<Tensor> given, const Tensor& result) {
+  at::parallel_for(0, result.numel(), kGrain, [&](int64_t begin, int64_t end) {
+    std::array<void*, 2> inputs{};
+    std::transform(given.begin(), given.end(), inputs.begin(), [&](const Tensor& one) { return at_element(one, begin); });
+    void* outputs[] = {at_element(result, begin)};
+    run(inputs.data(), outputs, end - begin, 1);
   });
 }
 
@@ -171,16 +185,11 @@ struct Sides {
 Tensor forward(const Tensor& given, TensorList learnt, c10::string_view name, int64_t axis, int64_t keep) {
   const Tensor x = laid_out(given, learnt, axis);
   const Layout shape = layout(x, learnt, axis);
-  const bool rows = shape.channels > 1 && shape.inner == 1;
-  const Function run = kernel(std::string(name), x, rows ? kForwardRows : kForward);
+  const Function run = kernel(std::string(name), x, shape.by_rows() ? kForwardRows : kForward);
   const std::vector<Tensor> values = in_float(learnt);
   Tensor y = at::empty_like(x);
-  if (learnt.empty()) {  // nothing to place: one call for each thread
-    at::parallel_for(0, x.numel(), kGrain, [&](int64_t begin, int64_t end) {
-      void* inputs[] = {at_element(x, begin)};
-      void* outputs[] = {at_element(y, begin)};
-      run(inputs, outputs, end - begin, 1);
-    });
+  if (learnt.empty()) {  // nothing to place
+    elementwise(run, {x}, y);
     return y;
   }
   over(shape, [&](int64_t, int64_t first, int64_t count, int64_t channel, int64_t columns) {
@@ -212,16 +221,12 @@ std::vector<Tensor> backward(
   const Tensor kept = laid_out(saved, learnt, axis);
   const Tensor g = ordered_as(given, kept);
   const Layout shape = layout(kept, learnt, axis);
-  const bool rows = shape.channels > 1 && shape.inner == 1;
+  const bool rows = shape.by_rows();
   const Form form = keep == kOutput ? kFromOutput : keep == kOutputAndSide ? kFromSided : rows ? kBackwardRows : kBackward;
   const Function run = kernel(std::string(name), kept, form);
   Tensor dx = at::empty_like(kept);
   if (learnt.empty() && keep != kOutputAndSide) {
-    at::parallel_for(0, kept.numel(), kGrain, [&](int64_t begin, int64_t end) {
-      void* inputs[] = {at_element(g, begin), at_element(kept, begin)};
-      void* outputs[] = {at_element(dx, begin)};
-      run(inputs, outputs, end - begin, 1);
-    });
+    elementwise(run, {g, kept}, dx);
     return {dx};
   }
   if (keep == kOutputAndSide) {
@@ -235,10 +240,8 @@ std::vector<Tensor> backward(
     return {dx};
   }
   const std::vector<Tensor> values = in_float(learnt);
-  const int64_t pieces = rows ? (shape.outer + std::max<int64_t>(1, kChunk / shape.channels) - 1) / std::max<int64_t>(1, kChunk / shape.channels)
-                              : shape.outer * shape.channels * std::max<int64_t>(1, (shape.inner + kChunk - 1) / kChunk);
   std::vector<Tensor> parts;  // of the gradients by the parameters: one for each piece
-  for (const auto& one : values) parts.push_back(at::zeros({pieces, rows ? shape.channels : 1}, one.options()));
+  for (const auto& one : values) parts.push_back(at::zeros({shape.pieces(), rows ? shape.channels : 1}, one.options()));
   over(shape, [&](int64_t piece, int64_t first, int64_t count, int64_t channel, int64_t columns) {
     std::vector<void*> inputs{at_element(g, first), at_element(kept, first)};
     std::vector<void*> outputs{at_element(dx, first)};
@@ -261,7 +264,7 @@ std::vector<Tensor> backward(
   std::vector<Tensor> results{dx};
   for (size_t one = 0; one < learnt.size(); ++one) {
     Tensor total = parts[one];
-    if (!rows && learnt[one].dim()) total = total.view({shape.outer, shape.channels, std::max<int64_t>(1, (shape.inner + kChunk - 1) / kChunk)}).sum({0, 2}, false, at::kDouble);
+    if (!rows && learnt[one].dim()) total = total.view({shape.outer, shape.channels, shape.pieces_of_row()}).sum({0, 2}, false, at::kDouble);
     else total = total.sum({0}, false, at::kDouble);
     results.push_back(total.reshape(learnt[one].sizes()).to(learnt[one].scalar_type()));
   }
@@ -274,11 +277,7 @@ Tensor curve(const Tensor& given, const Tensor& saved, c10::string_view name) {
   const Tensor g = ordered_as(given, x);
   const Function run = kernel(std::string(name), x, kCurve);
   Tensor result = at::empty_like(x);
-  at::parallel_for(0, x.numel(), kGrain, [&](int64_t begin, int64_t end) {
-    void* inputs[] = {at_element(g, begin), at_element(x, begin)};
-    void* outputs[] = {at_element(result, begin)};
-    run(inputs, outputs, end - begin, 1);
-  });
+  elementwise(run, {g, x}, result);
   return result;
 }
 
@@ -302,7 +301,6 @@ std::vector<Tensor> call_backward(
 struct Last : torch::autograd::Function<Last> {
   static Tensor forward(AutogradContext* context, const Tensor& result, TensorList inputs, const std::string& why) {
     context->saved_data["why"] = why;
-    context->saved_data["inputs"] = static_cast<int64_t>(inputs.size());
     return result.alias();
   }
   static variable_list backward(AutogradContext* context, const variable_list&) {
