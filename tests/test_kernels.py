@@ -4,6 +4,7 @@ Kernels of all entries take long to compile: `make kernel-tests` (ACTLAB_KERNELS
 """
 
 import os
+import pickle
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 
@@ -17,6 +18,7 @@ from actlab import activations, kernels
 from actlab.activations import get
 from actlab.errors import UsageError
 from actlab.kernels import _run, _runtime
+from actlab.kernels import _source_cache as cache
 from actlab.kernels._lean import OUTPUT, OUTPUT_AND_SIDE, is_good, lean
 from actlab.kernels._run import variant_of
 
@@ -428,3 +430,45 @@ def test_weights_of_torchs_prelu_are_taken():
         old.weight.copy_(torch.tensor([0.1, 0.2, 0.3]))
     new.load_state_dict(old.state_dict())
     assert torch.equal(new.a, old.weight)
+
+
+def test_the_way_found_by_one_call_is_forgotten_when_anything_changes():
+    """Layers remember the kernel of their last call; changed parameters, switches and types must reach the next one."""
+    x = torch.linspace(-3, 3, 64)
+    layer = activations.get("leaky_relu").module(a=0.1, fused=True)
+    plain = activations.get("leaky_relu")
+    for _ in range(2):
+        torch.testing.assert_close(layer(x), plain(x, a=0.1))
+    assert layer._shortcut is not None
+    layer.a = 0.4
+    torch.testing.assert_close(layer(x), plain(x, a=0.4))
+    assert pickle.loads(pickle.dumps(layer))._shortcut is None
+    for dtype in (torch.float64, torch.bfloat16, torch.float32):
+        assert layer(x.to(dtype)).dtype == dtype
+    layer.fused = None
+    with actlab.fused(save="output"):
+        asked = x.clone().requires_grad_()
+        for _ in range(2):
+            layer(asked).sum().backward()
+    with actlab.fused(False):
+        assert layer(asked).grad_fn.name() != "ActivationBackward", "the switch was not heeded"
+    for wrong in ([1.0], "x", None):
+        with pytest.raises((TypeError, AttributeError)):
+            layer(wrong)
+
+
+def test_generated_sources_are_kept_and_survive_damage(monkeypatch, tmp_path):
+    entry = activations.get("softsign")
+    variant, place = variant_of(entry, []), tmp_path / "kept.json"
+    monkeypatch.setattr(cache, "_place", lambda *_: place)
+    found = cache.kept_sources(variant, torch.float32)
+    made = []
+    monkeypatch.setattr(cache, "sources", lambda *given: made.append(given) or found)
+    assert cache.kept_sources(variant, torch.float32) == found and not made
+    for damage in ("", "{", "[]", '{"forms": 3}', "null", '{"none": 1, "x'):
+        place.write_text(damage)
+        assert cache.kept_sources(variant, torch.float32) == found
+    assert len(made) == 6, "a damaged file was believed"
+    place.write_text('{"none": "as before"}')
+    with pytest.raises(cache.NoKernel, match="as before"):
+        cache.kept_sources(variant, torch.float32)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, Self
 
+import torch
 from torch import Tensor
 
 from .._language import say
@@ -31,21 +32,27 @@ class fused:
 
     on = False
     save = "auto"
+    version = 0  # counts the changes of both
 
     def __init__(self, on: bool = True, *, save: str = "auto"):
         check_save(save)
         self.before = fused.on, fused.save
         self.wanted = bool(on), save
-        fused.on, fused.save = self.wanted
+        self._set(self.wanted)
         if on:
             engine()  # before torch.compile would have to follow the import
 
     def __enter__(self) -> Self:
-        fused.on, fused.save = self.wanted
+        self._set(self.wanted)
         return self
 
     def __exit__(self, *_: object) -> None:
-        fused.on, fused.save = self.before
+        self._set(self.before)
+
+    @staticmethod
+    def _set(state: tuple[bool, str]) -> None:
+        fused.on, fused.save = state
+        fused.version += 1
 
 
 class _Door:
@@ -64,3 +71,8 @@ def run(
 ) -> Tensor | None:
     """f(x) by a fused kernel; None where there is none. `fixed` has None in the places of parameters that learn."""
     return (_Door.engine or engine()).run(entry, x, fixed, learnt, save or fused.save, axis)
+
+
+def shortcut(entry: Any, fixed: tuple[Any, ...], save: str | None, dtype: torch.dtype) -> Any:
+    """After a `run` that found a kernel: what to call for tensors of this type until `fused.version` changes."""
+    return engine().shortcut(entry, fixed, save or fused.save, dtype)

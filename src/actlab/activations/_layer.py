@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from .._language import say
 from ..errors import UsageError
-from ._fusing import check_save, engine, fused, run
+from ._fusing import check_save, engine, fused, run, shortcut
 
 if TYPE_CHECKING:
     from ._spec import Activation
@@ -39,6 +39,7 @@ class Pointwise(nn.Module):
     """
 
     decays = False
+    _shortcut: Any = None  # to the kernel that the last call found: its version, the function, its arguments after x
 
     def __init__(
         self,
@@ -81,6 +82,10 @@ class Pointwise(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """f(x), of the shape and type of x; random entries draw in training mode."""
+        if not torch.compiler.is_compiling() and (short := self._shortcut) is not None and short[0] == fused.version:
+            result = short[1](x, *short[2])
+            if result is not None:
+                return result
         draws = self._random and self.training
         if (self.fused or (self.fused is None and fused.on)) and not draws and self._fits(x):
             fixed = tuple([None if name in self.learnt else getattr(self, name) for name in self.names])
@@ -89,6 +94,9 @@ class Pointwise(nn.Module):
                 self.activation, x, fixed, weights, self.save, -1 if isinstance(self.size, tuple) else self.axis
             )
             if result is not None:
+                if not weights and not torch.compiler.is_compiling():
+                    found = shortcut(self.activation, fixed, self.save, x.dtype)
+                    self.__dict__["_shortcut"] = found and (fused.version, *found)
                 return result
         placed = [self._placed(getattr(self, name), x) for name in self.names]
         if draws:
@@ -100,6 +108,13 @@ class Pointwise(nn.Module):
         if not isinstance(self.size, int):
             return True
         return -x.dim() <= self.axis < x.dim() and x.shape[self.axis] == self.size
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self.__dict__["_shortcut"] = None  # whatever changes may change what is to be called
+        super().__setattr__(name, value)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_shortcut": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)

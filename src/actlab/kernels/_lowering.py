@@ -28,7 +28,17 @@ def source(name: str, function: Callable[..., Tensor | tuple[Tensor, ...]], argu
 
     It works on one thread: the runtime cuts the elements into pieces.
     """
-    text, sizes = _lowered(function, arguments)
+    # Steps are inlined into those that use them, once for each use: to end that early takes a quarter of the time, but may leave steps
+    # that want memory of their own.
+    try:
+        return _source(name, function, arguments, longest=6)
+    except NoKernel:
+        return _source(name, function, arguments, longest=50)
+
+
+def _source(name: str, function: Callable[..., Any], arguments: Sequence[Argument], longest: int) -> str:
+    """`source` with no step of more than `longest` operations inlined."""
+    text, sizes = _lowered(function, arguments, longest)
     kernels = re.findall(r"async_compile\.cpp_pybinding\(\[(.*?)\], r'''(.*?)'''", text, re.S)
     calls = re.findall(r"^\s+cpp_fused\w*\((.*)\)$", text, re.M)
     returned = re.search(r"return \((.*?),? ?\)$", text, re.M)
@@ -88,7 +98,7 @@ def _elementary(result: torch.dtype) -> dict[Any, Callable[..., Any]]:
 
 
 def _lowered(
-    function: Callable[..., Tensor | tuple[Tensor, ...]], arguments: Sequence[Argument]
+    function: Callable[..., Tensor | tuple[Tensor, ...]], arguments: Sequence[Argument], longest: int
 ) -> tuple[str, dict[str, str]]:
     """The module that torch's compiler writes, and the names of its sizes."""
     from torch._inductor import config
@@ -117,7 +127,7 @@ def _lowered(
             *examples
         )
     graph = GraphLowering(traced, example_inputs=examples, shape_env=environment, is_inference=True)
-    options = {"cpp.threads": 1, "inplace_buffers": False}
+    options = {"cpp.threads": 1, "inplace_buffers": False, "realize_opcount_threshold": longest}
     with (
         config.patch(options),
         V.set_fake_mode(mode),

@@ -1,7 +1,6 @@
 """From a call of an activation to its kernel, or to the answer that there is none."""
 
 from collections.abc import Callable, Sequence
-from functools import cache
 from typing import Any
 
 import torch
@@ -12,8 +11,10 @@ from .._language import say
 from ..activations import Activation
 from ..errors import UsageError
 from ._lean import INPUT, is_good, lean
-from ._runtime import forms, ready, register
+from ._runtime import fast, forms, ready, register
 from ._variant import Variant
+
+Shortcut = tuple[Callable[..., Tensor | None], tuple[Any, ...]]
 
 _VARIANTS: dict[tuple[Any, ...], Variant] = {}
 _DECIDED: dict[tuple[Any, ...], tuple[str, int]] = {}
@@ -70,32 +71,35 @@ def run(
 
     `fixed` are all parameters in order, None in the places of those that learn. This runs at every call: it is written to be short.
     """
-    compiling = torch.compiler.is_compiling()
-    if compiling:
+    if torch.compiler.is_compiling():
         if torch.compiler.is_exporting() or not x.is_cpu or _level() is not None or forward_ad._current_level >= 0:
             return None
         key, keep = _decided(entry, fixed, save, x.dtype)
     else:
-        if not _is_plain(x):
-            return None
-        key, keep = _DECIDED.get((entry, fixed, save, x.dtype)) or _decided(entry, fixed, save, x.dtype)
+        key, keep = _DECIDED.get((entry, fixed, save, x.dtype)) or (
+            _decided(entry, fixed, save, x.dtype) if _is_plain(x) else ("", INPUT)
+        )
     if not key:
         return None
-    operator = torch.ops.actlab.forward.default if compiling else _forward()
-    if not learnt:
-        return operator(x, (), key, 0, keep)
-    flat = [value.reshape(()) if value.dim() and value.numel() == 1 else value for value in learnt]
-    for value in flat:
-        if value.dim() > 1 or value.dim() != flat[0].dim() or (value.dim() and not _has_channels(x, axis, value)):
-            return None
-    return operator(x, flat, key, axis % max(1, x.dim()), keep)
+    flat, place = (), 0
+    if learnt:
+        flat = tuple([value.reshape(()) if value.dim() and value.numel() == 1 else value for value in learnt])
+        for value in flat:
+            if value.dim() > 1 or value.dim() != flat[0].dim() or (value.dim() and not _has_channels(x, axis, value)):
+                return None
+        place = axis % max(1, x.dim())
+    if torch.compiler.is_compiling():
+        return torch.ops.actlab.forward.default(x, flat, key, place, keep)
+    result = fast()(x, flat, key, place, keep, x.dtype)
+    if result is None and _is_plain(x) and not torch._C._get_tracing_state():  # someone watches operators go by
+        return torch.ops.actlab.forward.default(x, flat, key, place, keep)
+    return result
 
 
-@cache
-def _forward() -> Callable[..., Tensor]:
-    """The operator without the Python function around it, which takes as long as a small tensor."""
-    overload = torch.ops.actlab.forward.default
-    return getattr(overload, "_op", overload)
+def shortcut(entry: Activation, fixed: tuple[Any, ...], save: str, dtype: torch.dtype) -> Shortcut | None:
+    """`run` for tensors of one type and parameters that do not learn: a function, and its arguments after x. It gives None where `run` must decide."""
+    found = _DECIDED.get((entry, fixed, save, dtype))
+    return (fast(), ((), found[0], 0, found[1], dtype)) if found and found[0] else None
 
 
 def _decided(entry: Activation, fixed: tuple[Any, ...], save: str, dtype: torch.dtype) -> tuple[str, int]:

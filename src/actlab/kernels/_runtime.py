@@ -2,6 +2,7 @@
 
 import ctypes
 import warnings
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from threading import RLock
@@ -11,8 +12,9 @@ import torch
 
 from .._language import say
 from ..errors import first_line
-from ._forms import DTYPES, FORMS, sources
+from ._forms import DTYPES, FORMS
 from ._lowering import PREFIX, NoKernel
+from ._source_cache import kept_sources
 from ._variant import Variant
 
 _VARIANTS: dict[str, Variant] = {}  # by their keys: what the operators may ask for
@@ -46,6 +48,16 @@ def library() -> ctypes.CDLL | None:
     return loaded
 
 
+@cache
+def fast() -> Callable[..., Any]:
+    """`fast(x, learnt, key, axis, keep, dtype)`: the operator without what torch.ops does in Python at every call; see runtime.cpp."""
+    loaded = library()
+    assert loaded is not None
+    make = ctypes.PyDLL(loaded._name).actlab_fast
+    make.restype = ctypes.py_object
+    return make()
+
+
 def register(variant: Variant) -> str:
     """Make a variant known to the operators; its key."""
     return _VARIANTS.setdefault(variant.key, variant).key
@@ -72,7 +84,7 @@ def _build(variant: Variant, dtype: torch.dtype) -> tuple[str, ...]:
     from torch._inductor.codecache import CppCodeCache
 
     try:
-        found = sources(variant, dtype)
+        found = kept_sources(variant, dtype)
         compiled = CppCodeCache.load(PREFIX + "".join(found.values()), device_type="cpu")
     except NoKernel:  # nothing is wrong: plain operations are what this entry is best computed by
         return ()

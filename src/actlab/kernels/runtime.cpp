@@ -2,16 +2,21 @@
 // the catalogue's entries; they are entered here by name, and asked for where one is missing.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <torch/csrc/Dtype.h>
+#include <torch/csrc/Exceptions.h>
 #include <torch/csrc/autograd/custom_function.h>
+#include <torch/csrc/autograd/python_variable.h>
 #include <torch/library.h>
 
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <map>
 #include <mutex>
 #include <shared_mutex>
 #include <stdexcept>
 #include <string>
+#include <tuple>
 #include <unordered_map>
 #include <vector>
 
@@ -339,39 +344,62 @@ struct Slope : torch::autograd::Function<Slope> {
   }
 };
 
+// What a backward pass must know beside tensors: one number in its context instead of a dictionary, which costs more than a small kernel.
+struct Plan {
+  std::string name;
+  int64_t axis, keep;
+
+  static const Plan* of(c10::string_view name, int64_t axis, int64_t keep) {
+    static std::shared_mutex lock;
+    static std::map<std::tuple<std::string, int64_t, int64_t>, Plan, std::less<>> plans;  // never removed and never moved
+    const std::tuple<c10::string_view, int64_t, int64_t> key{name, axis, keep};
+    {
+      std::shared_lock guard(lock);
+      if (const auto found = plans.find(key); found != plans.end()) return &found->second;
+    }
+    std::unique_lock guard(lock);
+    return &plans.try_emplace({std::string(name), axis, keep}, Plan{std::string(name), axis, keep}).first->second;
+  }
+};
+
 struct Activation : torch::autograd::Function<Activation> {
-  static Tensor forward(AutogradContext* context, const Tensor& x, TensorList learnt, const std::string& name, int64_t axis, int64_t keep) {
+  static Tensor forward(AutogradContext* context, const Tensor& x, TensorList learnt, const Plan* plan) {
     at::AutoDispatchBelowADInplaceOrView below;
-    context->saved_data["name"] = name;
-    context->saved_data["axis"] = axis;
-    context->saved_data["keep"] = keep;
+    context->saved_data["plan"] = reinterpret_cast<int64_t>(plan);
     variable_list kept;
     Tensor y;
-    if (keep == kOutputAndSide) {
+    if (plan->keep == kOutputAndSide) {
       static auto op = operation<decltype(forward_sided)>("actlab::forward_sided");
       Tensor bits;
-      std::tie(y, bits) = op.call(x, name);
+      std::tie(y, bits) = op.call(x, plan->name);
       kept = {y, bits};
     } else {
-      y = call_forward(x, learnt, name, axis, keep);
-      kept = {keep == kOutput ? y : x};
+      y = call_forward(x, learnt, plan->name, plan->axis, plan->keep);
+      kept = {plan->keep == kOutput ? y : x};
       kept.insert(kept.end(), learnt.begin(), learnt.end());
     }
-    context->saved_data["strides"] = kept[0].strides().vec();
+    if (!kept[0].is_contiguous()) context->saved_data["strides"] = kept[0].strides().vec();
     context->save_for_backward(std::move(kept));
     return y;
   }
+  // A hook on saved tensors may have laid one out anew.
+  template <typename Data>
+  static void restore_order(Tensor& saved, Data& data) {
+    const auto strides = data.find("strides");
+    if (strides == data.end()) {
+      saved = saved.contiguous();
+    } else if (const auto before = strides->second.toIntVector(); saved.strides() != at::IntArrayRef(before)) {
+      saved = at::empty_strided(saved.sizes(), before, saved.options()).copy_(saved);
+    }
+  }
+
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
     auto saved = context->get_saved_variables();
-    const auto strides = context->saved_data["strides"].toIntVector();
-    if (saved[0].strides() != at::IntArrayRef(strides)) {  // a hook on saved tensors may have laid it out anew
-      saved[0] = at::empty_strided(saved[0].sizes(), strides, saved[0].options()).copy_(saved[0]);
-    }
-    const std::string name = context->saved_data["name"].toStringRef();
-    const int64_t axis = context->saved_data["axis"].toInt(), keep = context->saved_data["keep"].toInt();
+    restore_order(saved[0], context->saved_data);
+    const auto& [name, axis, keep] = *reinterpret_cast<const Plan*>(context->saved_data.at("plan").toInt());
     const bool sided = keep == kOutputAndSide;
     const variable_list learnt(saved.begin() + 1, sided ? saved.begin() + 1 : saved.end());
-    variable_list results(learnt.size() + 4);
+    variable_list results(learnt.size() + 2);
     const Tensor& g = gradients[0];
     if (!g.defined()) return results;
     if (at::GradMode::is_enabled() && keep == kInput && learnt.empty()) {
@@ -382,6 +410,8 @@ struct Activation : torch::autograd::Function<Activation> {
       at::AutoDispatchBelowADInplaceOrView below;
       return call_backward(g, saved[0], sided ? std::optional<Tensor>(saved[1]) : std::nullopt, learnt, name, axis, keep);
     }();
+    std::copy(found.begin(), found.end(), results.begin());
+    if (!at::GradMode::is_enabled()) return results;
     variable_list inputs(learnt);
     inputs.push_back(g);
     inputs.push_back(saved[0]);
@@ -397,7 +427,7 @@ Tensor differentiable(const Tensor& x, TensorList learnt, c10::string_view name,
     at::AutoDispatchBelowADInplaceOrView below;
     return call_forward(x, learnt, name, axis, keep);
   }
-  return Activation::apply(x, learnt, std::string(name), axis, keep);
+  return Activation::apply(x, learnt, Plan::of(name, axis, keep));
 }
 
 // As `laid_out` places it.
@@ -420,6 +450,42 @@ std::vector<Tensor> meta_backward(
 }
 
 Tensor meta_curve(const Tensor&, const Tensor& x, c10::string_view) { return at::empty_like(x); }
+
+// Whether x is an ordinary tensor on the CPU with no transformation at work (vmap, jvp, tracing, a Python mode): only what a call always meets.
+bool is_plain(const Tensor& x) {
+  constexpr auto usual = c10::DispatchKeySet({c10::DispatchKey::Dense, c10::DispatchKey::BackendSelect, c10::DispatchKey::ADInplaceOrView}) |
+      c10::autograd_dispatch_keyset | c10::autocast_dispatch_keyset;
+  const auto tls = c10::impl::tls_local_dispatch_key_set();
+  const auto others = ((x.key_set() | tls.included_) - tls.excluded_ - usual).remove_backend(c10::BackendComponent::CPUBit);
+  return x.is_cpu() && others.empty() && !at::impl::torch_function_mode_enabled() && !x._fw_grad(0).defined();
+}
+
+// fast(x, learnt, name, axis, keep, type): f(x), or None where x is not plain and of this type. It is what torch.ops does, without the two
+// microseconds that that costs at every call.
+PyObject* fast(PyObject*, PyObject* const* given, Py_ssize_t count) {
+  HANDLE_TH_ERRORS
+  TORCH_CHECK(count == 6 && PyTuple_Check(given[1]) && THPDtype_Check(given[5]), "fast takes x, learnt, name, axis, keep and type");
+  if (!THPVariable_CheckExact(given[0])) Py_RETURN_NONE;
+  const Tensor& x = THPVariable_Unpack(given[0]);
+  if (x.scalar_type() != reinterpret_cast<THPDtype*>(given[5])->scalar_type || !is_plain(x)) Py_RETURN_NONE;
+  std::vector<Tensor> learnt;
+  for (Py_ssize_t one = 0; one < PyTuple_GET_SIZE(given[1]); ++one) {
+    PyObject* value = PyTuple_GET_ITEM(given[1], one);
+    if (!THPVariable_CheckExact(value) || !is_plain(THPVariable_Unpack(value))) Py_RETURN_NONE;
+    learnt.push_back(THPVariable_Unpack(value));
+  }
+  Py_ssize_t length = 0;
+  const char* name = PyUnicode_AsUTF8AndSize(given[2], &length);
+  const int64_t axis = PyLong_AsLongLong(given[3]), keep = PyLong_AsLongLong(given[4]);
+  if (PyErr_Occurred()) return nullptr;
+  Tensor y;
+  {
+    pybind11::gil_scoped_release others_may_run;
+    y = call_forward(x, learnt, {name, static_cast<size_t>(length)}, axis, keep);
+  }
+  return THPVariable_Wrap(std::move(y));
+  END_HANDLE_TH_ERRORS
+}
 
 }  // namespace
 
@@ -451,4 +517,9 @@ extern "C" void actlab_set_builder(int (*given)(const char*, int)) { builder = g
 extern "C" void actlab_enter(const char* name, int type, int form, void* function) {
   std::unique_lock guard(registry_lock);
   registry[type][name].forms[form] = reinterpret_cast<Function>(function);
+}
+
+extern "C" PyObject* actlab_fast() {
+  static PyMethodDef definition{"fast", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(fast)), METH_FASTCALL, nullptr};
+  return PyCFunction_New(&definition, nullptr);
 }

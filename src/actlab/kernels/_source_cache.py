@@ -1,0 +1,62 @@
+"""Generated sources kept in the compiler's cache: generating one takes seconds, and every process would do it again."""
+
+import hashlib
+import json
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+
+import torch
+
+from .. import activations
+from ._forms import sources
+from ._lowering import NoKernel
+from ._variant import Variant
+
+
+def kept_sources(variant: Variant, dtype: torch.dtype) -> dict[str, str]:
+    """As `sources`, from the cache where they are; raises NoKernel."""
+    place = _place(variant, dtype)
+    if place is None:
+        return sources(variant, dtype)
+    with suppress(OSError, ValueError, TypeError, KeyError, AttributeError):  # not there, or damaged
+        known = json.loads(place.read_text(encoding="utf-8"))
+        if "none" in known:
+            raise NoKernel(known["none"])
+        return {str(form): str(text) for form, text in known["forms"].items()}
+    try:
+        found = sources(variant, dtype)
+    except NoKernel as reason:
+        _keep(place, {"none": str(reason)})
+        raise
+    _keep(place, {"forms": found})
+    return found
+
+
+def _place(variant: Variant, dtype: torch.dtype) -> Path | None:
+    """The file; None for entries whose Python code is not the catalogue's, and so not in the key."""
+    from torch._inductor.runtime.cache_dir_utils import cache_dir
+
+    if variant.entry.made is None and not variant.entry.body.__module__.startswith(f"{activations.__name__}."):
+        return None
+    key = hashlib.sha256(f"{_code()} {variant.key} {dtype}".encode()).hexdigest()
+    return Path(cache_dir()) / "actlab" / f"{key}.json"
+
+
+@cache
+def _code() -> str:
+    """A hash of everything that decides what is generated: our code, torch's version, the processor's vectors."""
+    from torch._inductor.cpu_vec_isa import pick_vec_isa
+
+    found = hashlib.sha256(f"{torch.__version__} {pick_vec_isa()}".encode())
+    for file in sorted(Path(__file__).parents[1].rglob("*.py")):
+        if file.parent.name in ("activations", "kernels", "formula") or file.stem == "formula":
+            found.update(file.read_bytes())
+    return found.hexdigest()
+
+
+def _keep(place: Path, content: dict[str, object]) -> None:
+    from torch._inductor.codecache import write_atomic
+
+    with suppress(OSError):  # a full or read-only disk costs the time, nothing else
+        write_atomic(str(place), json.dumps(content), make_dirs=True)
