@@ -9,8 +9,8 @@ READY := $(VENV)/.ready
 train: setup  ## AlexNet on the real Fashion-MNIST, then the report
 	$(BIN)/actlab train alexnet
 
-test: setup  ## every test: what CI runs
-	$(BIN)/python -m pytest
+test: setup  ## every test, on as many processes as there are cores, four at most: what CI runs
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
 check: lint test
 

@@ -250,7 +250,7 @@ class Endless(IterableDataset):
         return iter(())
 
 
-@pytest.mark.parametrize("data", [Endless(), 3, "text", {"a": 1}, (1, 2), None], ids=repr)
+@pytest.mark.parametrize("data", [Endless(), 3, "text", {"a": 1}, (1, 2), None], ids=lambda one: type(one).__name__)
 def test_data_that_are_none_are_refused(data):
     with pytest.raises(UsageError, match="expected"):
         as_part(data)
