@@ -52,7 +52,7 @@ docs: setup  ## the pages of the catalogue, from its entries
 accuracy: setup  ## errors of every activation beside torch's: both half types in full, two million float32 inputs; some minutes
 	$(BIN)/python benchmarks/accuracy.py
 
-exhaustive: setup  ## all 2^32 float32 inputs of seven activations: an hour and more
+exhaustive: setup  ## all 2^32 float32 inputs of seven activations: an hour
 	$(BIN)/python benchmarks/exhaustive.py
 
 kernel-tests: setup  ## the contract of every entry on the path of its kernels: compiles them all

@@ -5,7 +5,8 @@ python benchmarks/activations.py [--only gelu,mish] [--sizes 10,14,18,22,26] [--
 Ways: `eager` is torch's own function, or the formula in torch operations where it has none; `compile` is torch.compile of that;
 `library` the form that timm or Hugging Face write; `fused` is ours keeping the input, `lean` ours keeping the output; `clone` copies the
 tensor and is the limit of any pass over it. In every round each way takes its turn, so that all meet the same machine. Freed memory
-stays in the process, as in `actlab train`. Rows go to benchmarks/results/activations.csv, a summary to the terminal.
+stays in the process, as in `actlab train`. Rows go to benchmarks/results/activations.csv, a picture of
+them to activations.svg, a summary to the terminal.
 """
 
 import argparse
@@ -17,6 +18,7 @@ from typing import Any
 
 import torch
 from _rows import RESULTS, append, machine_columns, spread, table
+from _speed_picture import draw
 from accuracy import TORCH
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -172,7 +174,11 @@ def main() -> None:
                 rows += fresh
                 append(given.out / "activations.csv", fresh)
                 print(_line(name, short, power, found), flush=True)
-    summary(rows)
+    cells: dict[tuple[str, str, str], dict[str, dict[str, Any]]] = {}
+    for row in rows:
+        cells.setdefault((row["activation"], row["type"], row["size"]), {})[row["way"]] = row
+    summary(cells)
+    draw(cells, given.out / "activations.svg")
 
 
 def _row(machine: dict[str, Any], name: str, short: str, power: int, way: str, one: dict[str, Any]) -> dict[str, Any]:
@@ -191,11 +197,8 @@ def _line(name: str, short: str, power: int, found: dict[str, dict[str, Any]]) -
     return f"{name} {short} 2^{power}  ns an element, forward+backward: " + "  ".join(parts)
 
 
-def summary(rows: list[dict[str, Any]]) -> None:
+def summary(cells: dict[tuple[str, str, str], dict[str, dict[str, Any]]]) -> None:
     """Wins, ties and losses of the fused way against the better of eager and compile, and the cells it loses."""
-    cells: dict[tuple[str, str, str], dict[str, dict[str, Any]]] = {}
-    for row in rows:
-        cells.setdefault((row["activation"], row["type"], row["size"]), {})[row["way"]] = row
     counts, lost, gains = {"faster": 0, "equal": 0, "slower": 0}, [], []
     for key, ways in cells.items():
         if "eager" not in ways:

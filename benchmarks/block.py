@@ -4,7 +4,8 @@ python benchmarks/block.py [--only mlp,vit,gpt,llama,alexnet] [--rounds 7] [--qu
 
 `eager` is the network as it is, `compile` torch.compile of it, `fused` after actlab.optimize, `fused-compile` torch.compile of that. A
 step is forward, backward and no update, in bfloat16 weights but for AlexNet, which trains under bf16 autocast. Ways take turns in every
-round. Bytes kept are those of distinct storages that the forward pass keeps, weights left out. Rows go to benchmarks/results/block.csv.
+round. Bytes kept are those of distinct storages that the forward pass keeps, weights left out; the peak is the most that a step
+holds at once beyond what was there before, by the allocator's records. Rows go to benchmarks/results/block.csv.
 """
 
 import argparse
@@ -12,6 +13,7 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from copy import deepcopy
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +83,16 @@ def step(network: nn.Module, x: Tensor, *, autocast: bool) -> None:
     network.zero_grad(set_to_none=True)
 
 
+def peak_bytes(call: Callable[[], None]) -> int:
+    """The most memory that the call holds at once, of what it allocates itself."""
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profiler:
+        call()
+    assert profiler.profiler is not None and profiler.profiler.kineto_results is not None
+    events = [one for one in profiler.profiler.kineto_results.events() if one.name() == "[memory]"]
+    events.sort(key=lambda one: one.start_ns())
+    return max(accumulate((one.nbytes() for one in events), initial=0))
+
+
 def measure(name: str, rounds: int, *, quick: bool) -> dict[str, dict[str, Any]]:
     build, shape = networks(quick=quick)[name]
     autocast = name == "alexnet"
@@ -94,11 +106,12 @@ def measure(name: str, rounds: int, *, quick: bool) -> dict[str, dict[str, Any]]
             step(network, x, autocast=autocast)
             if number:  # the first round compiles
                 times[way].append(time.perf_counter() - start)
-    kept = {}
+    kept, peak = {}, {}
     for way, network in found.items():
         with torch.autocast("cpu", dtype=torch.bfloat16) if autocast else nullcontext():
             kept[way] = bytes_kept(lambda network=network: network(x), network)
-    return {way: {"seconds": spread(times[way]), "bytes": kept[way]} for way in found}
+        peak[way] = peak_bytes(lambda network=network: step(network, x, autocast=autocast))
+    return {way: {"seconds": spread(times[way]), "bytes": kept[way], "peak": peak[way]} for way in found}
 
 
 def main() -> None:
@@ -114,10 +127,10 @@ def main() -> None:
         torch._dynamo.reset()
         found = measure(name, 2 if given.quick else given.rounds, quick=given.quick)
         append(given.out / "block.csv", [
-            {**machine, "network": name, "way": way, "bytes_kept": one["bytes"], "seconds": one["seconds"].median, "low": one["seconds"].low, "high": one["seconds"].high, "rounds": one["seconds"].runs}
+            {**machine, "network": name, "way": way, "bytes_kept": one["bytes"], "peak_bytes": one["peak"], "seconds": one["seconds"].median, "low": one["seconds"].low, "high": one["seconds"].high, "rounds": one["seconds"].runs}
             for way, one in found.items()
         ])  # fmt: skip
-        table(name, ["way", "MB kept", "ms a step", "from", "to"], [(way, one["bytes"] / 1e6, *(1e3 * value for value in (one["seconds"].median, one["seconds"].low, one["seconds"].high))) for way, one in found.items()])  # fmt: skip
+        table(name, ["way", "MB kept", "MB at the peak", "ms a step", "from", "to"], [(way, one["bytes"] / 1e6, one["peak"] / 1e6, *(1e3 * value for value in (one["seconds"].median, one["seconds"].low, one["seconds"].high))) for way, one in found.items()])  # fmt: skip
 
 
 if __name__ == "__main__":
