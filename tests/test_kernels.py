@@ -465,10 +465,10 @@ def test_generated_sources_are_kept_and_survive_damage(monkeypatch, tmp_path):
     made = []
     monkeypatch.setattr(cache, "sources", lambda *given: made.append(given) or found)
     assert cache.kept_sources(variant, torch.float32) == found and not made
-    for damage in ("", "{", "[]", '{"forms": 3}', "null", '{"none": 1, "x'):
+    for damage in ("", "{", "[]", '{"forward": 3}', "null", "{}", '{"none": 1, "x'):
         place.write_text(damage)
         assert cache.kept_sources(variant, torch.float32) == found
-    assert len(made) == 6, "a damaged file was believed"
+    assert len(made) == 7, "a damaged file was believed"
     place.write_text('{"none": "as before"}')
     with pytest.raises(cache.NoKernel, match="as before"):
         cache.kept_sources(variant, torch.float32)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import torch
@@ -30,10 +31,10 @@ def source(name: str, function: Callable[..., Tensor | tuple[Tensor, ...]], argu
     """
     # Steps are inlined into those that use them, once for each use: to end that early takes a quarter of the time, but may leave steps
     # that want memory of their own.
-    try:
-        return _source(name, function, arguments, longest=6)
-    except NoKernel:
-        return _source(name, function, arguments, longest=50)
+    for longest in (6, 20):
+        with suppress(NoKernel):
+            return _source(name, function, arguments, longest)
+    return _source(name, function, arguments, longest=50)
 
 
 def _source(name: str, function: Callable[..., Any], arguments: Sequence[Argument], longest: int) -> str:

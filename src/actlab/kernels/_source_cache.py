@@ -2,11 +2,12 @@
 
 import hashlib
 import json
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import cache
 from pathlib import Path
 
 import torch
+from filelock import FileLock
 
 from .. import activations
 from ._forms import sources
@@ -19,18 +20,39 @@ def kept_sources(variant: Variant, dtype: torch.dtype) -> dict[str, str]:
     place = _place(variant, dtype)
     if place is None:
         return sources(variant, dtype)
-    with suppress(OSError, ValueError, TypeError, KeyError, AttributeError):  # not there, or damaged
-        known = json.loads(place.read_text(encoding="utf-8"))
-        if "none" in known:
-            raise NoKernel(known["none"])
-        return {str(form): str(text) for form, text in known["forms"].items()}
-    try:
-        found = sources(variant, dtype)
-    except NoKernel as reason:
-        _keep(place, {"none": str(reason)})
-        raise
-    _keep(place, {"forms": found})
+    found = _read(place)
+    if found is None:
+        with _alone(place):  # of several processes that start at once, one does the work
+            found = _read(place) or _made(variant, dtype)
+            _keep(place, found)
+    if "none" in found:
+        raise NoKernel(found["none"])
     return found
+
+
+def _made(variant: Variant, dtype: torch.dtype) -> dict[str, str]:
+    """The sources by their forms, or {"none": why}."""
+    try:
+        return sources(variant, dtype)
+    except NoKernel as reason:
+        return {"none": str(reason)}
+
+
+def _read(place: Path) -> dict[str, str] | None:
+    """What is in the file; None where there is none or it is damaged."""
+    with suppress(OSError, ValueError):
+        known = json.loads(place.read_text(encoding="utf-8"))
+        if isinstance(known, dict) and known and all(isinstance(one, str) for one in known.values()):
+            return known
+    return None
+
+
+def _alone(place: Path) -> AbstractContextManager[object]:
+    with suppress(OSError):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.with_suffix(".lock").touch()
+        return FileLock(place.with_suffix(".lock"))
+    return nullcontext()
 
 
 def _place(variant: Variant, dtype: torch.dtype) -> Path | None:
@@ -55,7 +77,7 @@ def _code() -> str:
     return found.hexdigest()
 
 
-def _keep(place: Path, content: dict[str, object]) -> None:
+def _keep(place: Path, content: dict[str, str]) -> None:
     from torch._inductor.codecache import write_atomic
 
     with suppress(OSError):  # a full or read-only disk costs the time, nothing else
