@@ -1,7 +1,7 @@
 """What is compiled of an entry: its value, its slope times a gradient, both with parameters that learn, and its curvature."""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from typing import Any
 
 import torch
@@ -20,11 +20,39 @@ DTYPES = tuple(PRECISIONS.values())  # in the order of the operators
 
 
 def sources(variant: Variant, dtype: torch.dtype) -> dict[str, str]:
+    """The C++ of every form this variant has, by its name; raises NoKernel."""
+    if not _needs_float64(variant.entry):
+        return _sources(variant, dtype, wide)
+    if dtype != torch.float32 and _float32_suffices(variant, dtype):
+        with suppress(NoKernel):
+            return _sources(variant, dtype, wide)
+    return _sources(variant, dtype, widest)
+
+
+@torch.no_grad()
+def _float32_suffices(variant: Variant, dtype: torch.dtype) -> bool:
+    """Whether arithmetic in float32 gives value and slope as good as rounded once, at every number of this half type."""
+    if variant.learnt:
+        return False
+    every = torch.arange(-(2**15), 2**15, dtype=torch.int32).to(torch.int16).view(dtype)
+    every = every[every.isfinite()]
+    values = variant.values(())
+    for body, enough in ((variant.entry.body, 0.504), (variant.entry.bodies["slope"], 0.51)):
+        with arithmetic("plain"):
+            found = body(wide(every), *values).to(dtype).double()
+        exact = body(every.double(), *values)
+        unit = torch.finfo(dtype).eps * torch.exp2(exact.abs().clamp(min=torch.finfo(dtype).tiny).log2().floor())
+        off = torch.where(exact.abs() <= torch.finfo(dtype).max, (found - exact).abs() / unit, 0.0)
+        if not bool((off <= enough).all()):
+            return False
+    return True
+
+
+def _sources(variant: Variant, dtype: torch.dtype, widen: Widen) -> dict[str, str]:
     """The C++ of each form that this variant has, by its name."""
     entry, count = variant.entry, len(variant.learnt)
     x, number, row = Argument(dtype), Argument(torch.float32, ""), Argument(torch.float32, "C")
     table = Argument(dtype, "RC")
-    widen = widest if _needs_float64(entry) else wide
     found: dict[str, str] = {}
 
     def add(form: str, function: Callable[..., Any], arguments: list[Argument]) -> None:
@@ -37,7 +65,7 @@ def sources(variant: Variant, dtype: torch.dtype) -> dict[str, str]:
             add("forward_rows", _forward(variant, widen), [table] + [row] * count)
             add("backward_rows", _backward(variant, widen, summed=False), [table, table] + [row] * count)
         else:
-            add("curve", _curve(variant, widen), [x, x])
+            add("curve", _curve(variant, widest if _needs_float64(entry) else wide), [x, x])
     way = lean(variant)
     if way is not None:
         with arithmetic("plain"):

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -10,7 +11,8 @@ from torch import Tensor
 
 from ..activations import _float32, _numerics
 
-PREFIX = "#include <torch/csrc/inductor/cpp_prefix.h>\n"
+TORCHS = "#include <torch/csrc/inductor/cpp_prefix.h>\n"
+PREFIX = TORCHS + (Path(__file__).parent / "elementary.h").read_text(encoding="utf-8")
 
 
 class Argument(NamedTuple):
@@ -64,8 +66,8 @@ def _source(name: str, function: Callable[..., Any], arguments: Sequence[Argumen
             raise NoKernel(f"{name} needs memory of its own for {argument}")
         passed.append(sizes[argument] if argument in sizes else f"({kind}){known[argument]}")
     body = (
-        _one_step_clamps(kernels[0][1])
-        .replace(PREFIX, "")
+        _own_steps(kernels[0][1])
+        .replace(TORCHS, "")
         .replace(" kernel(", f" {name}_loop(")
         .replace('extern "C"', "static")
     )
@@ -76,8 +78,9 @@ def _source(name: str, function: Callable[..., Any], arguments: Sequence[Argumen
     )
 
 
-def _one_step_clamps(text: str) -> str:
-    """With a constant, maximum and minimum need no step of their own to let NaN through."""
+def _own_steps(text: str) -> str:
+    """Our exponential function; and with a constant, maximum and minimum need no step of their own to let NaN through."""
+    text = re.sub(r"= (tmp\d+)\.exp\(\);", r"= actlab::exponential(\1);", text)
     numbers = re.findall(r"auto (tmp\d+) = static_cast<float>\([^()]*\);", text)
     constants = "|".join(
         re.findall(rf"auto (tmp\d+) = at::vec::VectorizedN?<float(?:,\d+)?>\((?:{'|'.join(numbers)})\);", text)

@@ -8,6 +8,10 @@
 #include <torch/csrc/autograd/python_variable.h>
 #include <torch/library.h>
 
+#ifdef __AVX512BW__
+#include <immintrin.h>
+#endif
+
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -152,30 +156,49 @@ void elementwise(Function run, std::initializer_list<Tensor> given, const Tensor
 // Sides are ones and zeros of the tensor's own type, which the generated loops handle best; between passes each is one bit.
 template <typename Word>
 void pack(const Word* sides, uint8_t* bits, int64_t count) {
-  alignas(64) uint8_t bytes[kChunk + 8];
-  for (int64_t one = 0; one < count; ++one) bytes[one] = sides[one] != 0;
-  std::memset(bytes + count, 0, 8);
-  for (int64_t one = 0; one < count; one += 8) {
-    uint64_t eight;
-    std::memcpy(&eight, bytes + one, 8);
-    bits[one / 8] = static_cast<uint8_t>((eight * 0x0102040810204080ull) >> 56);
+  int64_t done = 0;
+#ifdef __AVX512BW__
+  for (; done + 64 / int64_t(sizeof(Word)) <= count; done += 64 / sizeof(Word)) {
+    const __m512i some = _mm512_loadu_si512(sides + done);
+    if constexpr (sizeof(Word) == 2) {
+      const uint32_t mask = _mm512_test_epi16_mask(some, some);
+      std::memcpy(bits + done / 8, &mask, sizeof mask);
+    } else {
+      const uint16_t mask = _mm512_test_epi32_mask(some, some);
+      std::memcpy(bits + done / 8, &mask, sizeof mask);
+    }
+  }
+#endif
+  for (; done < count; done += 8) {
+    uint8_t eight = 0;
+    for (int64_t one = 0; one < std::min<int64_t>(8, count - done); ++one) eight |= uint8_t(sides[done + one] != 0) << one;
+    bits[done / 8] = eight;
   }
 }
 
 template <typename Word>
 void unpack(const uint8_t* bits, Word* sides, int64_t count, Word one_of_type) {
-  alignas(64) uint8_t bytes[kChunk + 8];
-  for (int64_t one = 0; one < count; one += 8) {
-    const uint64_t spread = bits[one / 8] * 0x0101010101010101ull & 0x8040201008040201ull;  // byte k is 0 or 1 << k
-    const uint64_t eight = (spread + 0x7f7f7f7f7f7f7f7full) >> 7 & 0x0101010101010101ull;
-    std::memcpy(bytes + one, &eight, 8);
+  int64_t done = 0;
+#ifdef __AVX512BW__
+  for (; done + 64 / int64_t(sizeof(Word)) <= count; done += 64 / sizeof(Word)) {
+    if constexpr (sizeof(Word) == 2) {
+      uint32_t mask;
+      std::memcpy(&mask, bits + done / 8, sizeof mask);
+      _mm512_storeu_si512(sides + done, _mm512_maskz_set1_epi16(mask, one_of_type));
+    } else {
+      uint16_t mask;
+      std::memcpy(&mask, bits + done / 8, sizeof mask);
+      _mm512_storeu_si512(sides + done, _mm512_maskz_set1_epi32(mask, one_of_type));
+    }
   }
-  for (int64_t one = 0; one < count; ++one) sides[one] = static_cast<Word>(bytes[one] * one_of_type);
+#endif
+  for (; done < count; ++done) sides[done] = bits[done / 8] >> done % 8 & 1 ? one_of_type : 0;
 }
 
 // One side of each element of a piece, as the bits of 1 or 0 in the type of x.
 struct Sides {
-  alignas(64) uint32_t room[kChunk];
+  static constexpr int64_t kMost = 2048;  // so that they stay in the first-level cache
+  alignas(64) uint32_t room[kMost];
 
   void to(uint8_t* bits, const Tensor& x, int64_t count) {
     if (x.element_size() == 4) pack(room, bits, count);
@@ -186,6 +209,15 @@ struct Sides {
     else unpack<uint16_t>(bits, reinterpret_cast<uint16_t*>(room), count, x.scalar_type() == at::kHalf ? 0x3c00 : 0x3f80);
   }
 };
+
+// Runs `work(sides, first element, elements)` over all elements.
+template <typename Work>
+void over_sides(int64_t elements, const Work& work) {
+  over({1, 1, elements}, [&](int64_t, int64_t first, int64_t count, int64_t, int64_t) {
+    Sides sides;
+    for (const int64_t end = first + count; first < end; first += Sides::kMost) work(sides, first, std::min(Sides::kMost, end - first));
+  });
+}
 
 Tensor forward(const Tensor& given, TensorList learnt, c10::string_view name, int64_t axis, int64_t keep) {
   const Tensor x = laid_out(given, learnt, axis);
@@ -211,8 +243,7 @@ std::tuple<Tensor, Tensor> forward_sided(const Tensor& given, c10::string_view n
   const Function run = kernel(std::string(name), x, kSided);
   Tensor y = at::empty_like(x);
   Tensor bits = at::empty({(x.numel() + 7) / 8}, x.options().dtype(at::kByte));
-  over({1, 1, x.numel()}, [&](int64_t, int64_t first, int64_t count, int64_t, int64_t) {
-    Sides sides;
+  over_sides(x.numel(), [&](Sides& sides, int64_t first, int64_t count) {
     void* inputs[] = {at_element(x, first)};
     void* outputs[] = {at_element(y, first), sides.room};
     run(inputs, outputs, count, 1);
@@ -235,8 +266,7 @@ std::vector<Tensor> backward(
     return {dx};
   }
   if (keep == kOutputAndSide) {
-    over(shape, [&](int64_t, int64_t first, int64_t count, int64_t, int64_t) {
-      Sides sides;
+    over_sides(kept.numel(), [&](Sides& sides, int64_t first, int64_t count) {
       sides.from(bits->const_data_ptr<uint8_t>() + first / 8, kept, count);
       void* inputs[] = {at_element(g, first), at_element(kept, first), sides.room};
       void* outputs[] = {at_element(dx, first)};
