@@ -55,8 +55,8 @@ def _sources(variant: Variant, dtype: torch.dtype, widen: Widen) -> dict[str, st
     table = Argument(dtype, "RC")
     found: dict[str, str] = {}
 
-    def add(form: str, function: Callable[..., Any], arguments: list[Argument]) -> None:
-        found[form] = source(f"{form}_kernel", function, arguments)
+    def add(form: str, function: Callable[..., Any], arguments: list[Argument], *, rough: bool = False) -> None:
+        found[form] = source(f"{form}_kernel", function, arguments, rough=rough)
 
     with _arithmetic(entry, dtype):
         add("forward", _forward(variant, widen), [x] + [number] * count)
@@ -70,9 +70,9 @@ def _sources(variant: Variant, dtype: torch.dtype, widen: Widen) -> dict[str, st
     if way is not None:
         with arithmetic("plain"):
             if way.keep == OUTPUT:
-                add("from_output", _from_output(way.slope), [x, x])
+                add("from_output", _from_output(way.slope), [x, x], rough=True)
             else:
-                add("from_sided", _from_output(way.slope), [x, x, x])
+                add("from_sided", _from_output(way.slope), [x, x, x], rough=True)
         with _arithmetic(entry, dtype):
             if way.side is not None:
                 add("sided", _sided(_forward(variant, widen), way.side), [x])
@@ -142,6 +142,8 @@ def _from_output(slope: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
 def _sided(forward: Callable[..., Tensor], side: Callable[[Tensor], Tensor]) -> Callable[..., tuple[Tensor, Tensor]]:
     def both(x: Tensor) -> tuple[Tensor, Tensor]:
-        return forward(x), side(wide(x)).to(x.dtype)  # loops over bytes are not made of vector instructions
+        inner = wide(x)
+        ones = torch.where(side(inner), torch.ones_like(inner), torch.zeros_like(inner))
+        return forward(x), ones.to(x.dtype)  # from truth values to half types is a slow step
 
     return both

@@ -26,8 +26,16 @@ class NoKernel(Exception):
     """torch's compiler does not make one loop of this function."""
 
 
-def source(name: str, function: Callable[..., Tensor | tuple[Tensor, ...]], arguments: Sequence[Argument]) -> str:
+def source(
+    name: str,
+    function: Callable[..., Tensor | tuple[Tensor, ...]],
+    arguments: Sequence[Argument],
+    *,
+    rough: bool = False,
+) -> str:
     """C++ of `void name(void* const* inputs, void* const* outputs, int64_t rows, int64_t columns)`; raises NoKernel.
+
+    With `rough` the compiler's sine, within 3.5 ulp, will do; else it does for results in bfloat16 alone.
 
     It works on one thread: the runtime cuts the elements into pieces.
     """
@@ -35,13 +43,13 @@ def source(name: str, function: Callable[..., Tensor | tuple[Tensor, ...]], argu
     # that want memory of their own.
     for longest in (6, 20):
         with suppress(NoKernel):
-            return _source(name, function, arguments, longest)
-    return _source(name, function, arguments, longest=50)
+            return _source(name, function, arguments, longest, rough)
+    return _source(name, function, arguments, 50, rough)
 
 
-def _source(name: str, function: Callable[..., Any], arguments: Sequence[Argument], longest: int) -> str:
+def _source(name: str, function: Callable[..., Any], arguments: Sequence[Argument], longest: int, rough: bool) -> str:
     """`source` with no step of more than `longest` operations inlined."""
-    text, sizes = _lowered(function, arguments, longest)
+    text, sizes = _lowered(function, arguments, longest, _elementary(arguments[0].dtype, sines=rough))
     kernels = re.findall(r"async_compile\.cpp_pybinding\(\[(.*?)\], r'''(.*?)'''", text, re.S)
     calls = re.findall(r"^\s+cpp_fused\w*\((.*)\)$", text, re.M)
     returned = re.search(r"return \((.*?),? ?\)$", text, re.M)
@@ -91,14 +99,14 @@ def _own_steps(text: str) -> str:
     return text
 
 
-def _elementary(result: torch.dtype) -> dict[Any, Callable[..., Any]]:
+def _elementary(result: torch.dtype, *, sines: bool) -> dict[Any, Callable[..., Any]]:
     """Our elementary functions in place of those of the vector library, for float32 within and results of that type."""
 
     def only_float32(function: Callable[..., Tensor]) -> Callable[..., Any]:
         return lambda x: function(x) if x.dtype == torch.float32 else NotImplemented
 
     def too_rough(x: Tensor) -> Any:  # within 3.5 ulp, which is enough for bfloat16 alone, even where terms cancel
-        if x.dtype == torch.float32 and result != torch.bfloat16:
+        if x.dtype == torch.float32 and result != torch.bfloat16 and not sines:
             raise NoKernel("the compiler's sine of float32 is not as exact as torch's own")
         return NotImplemented
 
@@ -127,7 +135,10 @@ def _elementary(result: torch.dtype) -> dict[Any, Callable[..., Any]]:
 
 
 def _lowered(
-    function: Callable[..., Tensor | tuple[Tensor, ...]], arguments: Sequence[Argument], longest: int
+    function: Callable[..., Tensor | tuple[Tensor, ...]],
+    arguments: Sequence[Argument],
+    longest: int,
+    elementary: dict[Any, Callable[..., Any]],
 ) -> tuple[str, dict[str, str]]:
     """The module that torch's compiler writes, and the names of its sizes."""
     from torch._inductor import config
@@ -152,9 +163,7 @@ def _lowered(
         for axis, size in zip(one.shape, example.shape, strict=True)
     }
     with mode, torch.no_grad():
-        traced = make_fx(function, decomposition_table={**select_decomp_table(), **_elementary(arguments[0].dtype)})(
-            *examples
-        )
+        traced = make_fx(function, decomposition_table={**select_decomp_table(), **elementary})(*examples)
     graph = GraphLowering(traced, example_inputs=examples, shape_env=environment, is_inference=True)
     options = {"cpp.threads": 1, "inplace_buffers": False, "realize_opcount_threshold": longest}
     with (
