@@ -1,5 +1,6 @@
 """`actlab list`, `show`, `define` and `choose` as a person would call them."""
 
+import os
 import subprocess
 import sys
 
@@ -113,10 +114,13 @@ def test_choose_refuses_what_it_does_not_know(cli):
     assert "two classes" in cli("choose", "--layer", "output", "--classes", "1").complaint(2)
 
 
-def test_list_needs_nothing_heavy():
-    """matplotlib, sympy and lightning would double the time that the command takes."""
+def test_list_needs_nothing_heavy(tmp_path):
+    """matplotlib, sympy and lightning would double the time that the command takes when it measures."""
     code = "import sys; from actlab.__main__ import run; run(['list']); print(sorted({'matplotlib', 'sympy', 'mpmath', 'lightning_fabric'} & set(sys.modules)))"
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
+    out = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    ).stdout
     assert out.splitlines()[-1] == "[]"
 
 
@@ -127,3 +131,22 @@ def test_equivalents_are_those_of_the_name_and_the_parameters(cli):
     assert "torch.nn.Hardsigmoid()" in hard and "torch.nn.Hardsigmoid()" not in cli("show", "hard_sigmoid").out
     assert "torch.nn.LeakyReLU()" not in cli("show", "leaky_relu", "--set", "a=0.2").out
     assert "0.2" in cli("show", "leaky_relu", "--set", "a=0.2").out
+
+
+def test_the_list_is_remembered_without_torch_and_made_again_when_damaged(tmp_path):
+    code = "import sys; from actlab.__main__ import run; code = run(['list', '--bounded']); print('torch' in sys.modules, file=sys.stderr)"
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path), "ACTLAB_LANG": "en"}
+
+    def listed() -> tuple[str, str]:
+        done = subprocess.run([sys.executable, "-c", code], env=environment, text=True, capture_output=True, check=True)
+        return done.stdout, done.stderr.strip()
+
+    first = listed()
+    (kept,) = (tmp_path / "actlab").glob("list-*.json")
+    assert first[1] == "True" and listed() == (first[0], "False") and "sigmoid" in first[0]
+    for damage in ("", "{}", '{"key": 1, "rows": 2}', kept.read_text().replace('"key": "', '"key": "0')):
+        kept.write_text(damage)
+        assert listed() == first
+    kept.unlink()
+    kept.mkdir()  # nothing can be written there
+    assert listed() == first

@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .._language import say
-from .._property_words import facts, form, number, range_text, trend
+from .._property_words import facts, number
 from . import app
 
 if TYPE_CHECKING:
     from ..activations import Activation
-    from ..properties import Properties
 
 
 @app.command(
@@ -36,48 +35,29 @@ def list_them(
         bool | None, typer.Option(help=say("of a whole axis, such as softmax", "作用于整个轴，如 softmax"))
     ] = None,
 ) -> None:
-    import torch
+    from ._listing import rows
 
-    from .. import activations
-
-    torch.set_num_threads(1)  # many small tensors: on a busy machine a second thread triples the time
-    wanted = {"monotone": monotone, "bounded": bounded, "smooth": smooth, "zero_centred": zero_centred}
-    asks = {name: value for name, value in wanted.items() if value is not None}
-    rows = []
-    for name in activations.names():
-        entry = activations.get(name)
-        is_vector = isinstance(entry, activations.VectorActivation)
-        text = " ".join([name, *entry.also, *entry.presets, entry.formula, entry.summary]).lower()
-        if (search and search.lower() not in text) or (vector is not None and vector != is_vector):
-            continue
-        if is_vector:
-            if not asks and not learnable:
-                rows.append((entry, None))
-            continue
-        if learnable is not None and learnable != any(one.domain.learnable for one in entry.parameters):
-            continue
-        measured = entry.properties()
-        if all(getattr(measured, one) == value for one, value in asks.items()):
-            rows.append((entry, measured))
-    _print_table(rows)
+    asked = {
+        "monotone": monotone, "bounded": bounded, "smooth": smooth, "zero_centred": zero_centred, "learnable": learnable, "vector": vector,
+    }  # fmt: skip
+    _print_table([one.cells for one in rows() if one.fits(search, asked)])
 
 
-def _print_table(rows: list[tuple[Any, "Properties | None"]]) -> None:
+def _print_table(lines: list[list[str]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
-    table.add_column(say("name", "名称"), no_wrap=True)
-    table.add_column(say("range", "值域"), no_wrap=True)
-    table.add_column(say("trend", "走势"), no_wrap=True)
-    table.add_column(say("form", "光滑性"), no_wrap=True)
+    for title in (say("name", "名称"), say("range", "值域"), say("trend", "走势"), say("form", "光滑性")):
+        table.add_column(title, no_wrap=True)
     table.add_column(say("what it is", "简介"), no_wrap=True, overflow="ellipsis")
-    for entry, measured in rows:
-        known = (range_text(measured), trend(measured), form(measured)) if measured else ("", "", say("vector", "向量"))
-        table.add_row(entry.name, *known, entry.summary)
+    for cells in lines:
+        table.add_row(*cells)
     console = Console(highlight=False)
     (console if console.is_terminal else Console(highlight=False, width=200)).print(table)
-    print(say(f"{len(rows)} functions; actlab show NAME explains one", f"共 {len(rows)} 个；actlab show 名称 查看详情"))
+    print(
+        say(f"{len(lines)} functions; actlab show NAME explains one", f"共 {len(lines)} 个；actlab show 名称 查看详情")
+    )
 
 
 @app.command(
