@@ -31,19 +31,22 @@ def sources(variant: Variant, dtype: torch.dtype) -> dict[str, str]:
 
 @torch.no_grad()
 def _float32_suffices(variant: Variant, dtype: torch.dtype) -> bool:
-    """Whether arithmetic in float32 gives value and slope as good as rounded once, at every number of this half type."""
+    """Whether arithmetic in float32 gives value and slope as good as rounded once, at every number of this half type.
+
+    With a margin: elementary functions within kernels are rougher than torch's, which are asked here.
+    """
     if variant.learnt:
         return False
     every = torch.arange(-(2**15), 2**15, dtype=torch.int32).to(torch.int16).view(dtype)
     every = every[every.isfinite()]
     values = variant.values(())
-    for body, enough in ((variant.entry.body, 0.504), (variant.entry.bodies["slope"], 0.51)):
+    for body in (variant.entry.body, variant.entry.bodies["slope"]):
         with arithmetic("plain"):
             found = body(wide(every), *values).to(dtype).double()
         exact = body(every.double(), *values)
         unit = torch.finfo(dtype).eps * torch.exp2(exact.abs().clamp(min=torch.finfo(dtype).tiny).log2().floor())
         off = torch.where(exact.abs() <= torch.finfo(dtype).max, (found - exact).abs() / unit, 0.0)
-        if not bool((off <= enough).all()):
+        if not bool((off <= 0.5012).all()):
             return False
     return True
 
