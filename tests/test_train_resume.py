@@ -157,7 +157,15 @@ def test_signal_leaves_a_resumable_run(tmp_path, whole, number, moment):
     assert result(directory) == whole[0]
 
 
-def test_a_second_ctrl_c_stops_at_once(tmp_path):
+@pytest.fixture
+def heeds_ctrl_c():
+    """Processes started in the background of a script ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_a_second_ctrl_c_stops_at_once(tmp_path, heeds_ctrl_c):
     def twice():
         for _ in range(2):  # to this thread: of two to the process another thread may take both as one
             signal.raise_signal(signal.SIGINT)

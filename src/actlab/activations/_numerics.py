@@ -166,7 +166,7 @@ def sigmoid(pair: Pair, weight: Tensor | None = None) -> Tensor:
         inverse = 1 / whole
         quotient = part * inverse
         missing = (float32.fma(-quotient, whole, part) - quotient * rest) * inverse
-        return quotient + _low(quotient, missing)
+        return quotient + (missing if weight is None else _low(quotient, missing))  # only a weight may be infinite
     quotient = torch.where(right, torch.ones_like(e), e) / whole
     if precision() == "exact":
         quotient = quotient - quotient * (rest / whole)
