@@ -3,10 +3,11 @@
 python benchmarks/activations.py [--only gelu,mish] [--sizes 10,14,18,22,26] [--rounds 7] [--threads 2] [--quick]
 
 Ways: `eager` is torch's own function, or the formula in torch operations where it has none; `compile` is torch.compile of that;
-`library` the form that timm or Hugging Face write; `fused` is ours keeping the input, `lean` ours keeping the output; `clone` copies the
-tensor and is the limit of any pass over it. In every round each way takes its turn, so that all meet the same machine. Freed memory
-stays in the process, as in `actlab train`. Rows go to benchmarks/results/activations.csv, a picture of
-them to activations.svg, a summary to the terminal.
+`library` the form that timm or Hugging Face write; `fused` is ours as it comes, `fused-input` and `fused-output` ours told to keep what
+it would not (it keeps the input of float32, and of half types the output where that tells the slope); `clone` copies the tensor and is
+the limit of any pass over it. In every round each way takes its turn, so that all meet the same machine. Freed memory stays in the
+process, as in `actlab train`. Rows go to benchmarks/results/activations.csv, a picture of them to activations.svg, a summary to the
+terminal.
 """
 
 import argparse
@@ -64,7 +65,6 @@ COMPOSITE: dict[str, Callable[[Tensor], Tensor]] = {
     "smelu": lambda x: torch.where(x >= 1, x, torch.where(x <= -1, torch.zeros_like(x), (x + 1) ** 2 / 4)),
     "star_relu": lambda x: 0.8944 * F.relu(x) ** 2 - 0.4472,
 }
-WAYS = ("clone", "eager", "compile", "library", "fused", "lean")
 TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
@@ -82,9 +82,10 @@ def functions(name: str, dtype: torch.dtype) -> dict[str, nn.Module | Callable[[
     if name in LIBRARY:
         found["library"] = LIBRARY[name]
     learn = {"learn": name == "prelu"}
-    found["fused"] = entry.module(fused=True, save="input", **learn).to(dtype)
+    found["fused"] = entry.module(fused=True, **learn).to(dtype)
     if name != "prelu" and kernels.tells_slope(entry, entry.values()):
-        found["lean"] = entry.module(fused=True, save="output", **learn)
+        other = "output" if dtype == torch.float32 else "input"
+        found[f"fused-{other}"] = entry.module(fused=True, save=other, **learn)
     return found
 
 

@@ -1,5 +1,6 @@
 """From a function of tensors to C++: torch's own compiler writes the loop, this gives it a signature that the runtime can call."""
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -122,7 +123,9 @@ def _elementary(result: torch.dtype, *, sines: bool) -> dict[Any, Callable[..., 
         return a * (1 / b) if known else NotImplemented
 
     found = {
-        aten.isnan.default: lambda x: x != x,  # which is vector code
+        aten.isnan.default: lambda x: x != x,  # these three are vector code, the compiler's are not
+        aten.isinf.default: lambda x: x.abs() == math.inf,
+        aten.isfinite.default: lambda x: x.abs() < math.inf,
         aten.div.Tensor: divide,
         aten.expm1.default: expm1,
         aten.tanh.default: only_float32(_float32.tanh),
