@@ -132,9 +132,7 @@ def test_activations_side_by_side(tmp_path):
     rows = read(tmp_path / "activations.csv")
     assert {row["way"] for row in rows} == {"clone", "eager", "compile", "fused", "fused-input"}
     kept = {(row["activation"], row["way"]): float(row["bytes_kept"]) for row in rows}
-    assert (
-        kept["relu", "fused"] == 2.0 and kept["gaussian", "fused-input"] == 4.0
-    )
+    assert kept["relu", "fused"] == 2.0 and kept["gaussian", "fused-input"] == 4.0
     assert "fused against the better of eager and compile" in done.stdout
 
 
