@@ -1,5 +1,7 @@
 """Write docs/catalogue from the entries: an index and, for each of them, a page in English, one in Chinese and a picture.
 
+Without --out, also the rows of `actlab list` that the package keeps.
+
 python docs/make_catalogue.py [--out docs/catalogue]
 """
 
@@ -10,6 +12,7 @@ from typing import Any
 from actlab import _language, activations
 from actlab._language import say
 from actlab._property_words import facts, form, number, range_text, trend
+from actlab.cli import _listing
 from actlab.plot import activation_picture
 
 HERE = Path(__file__).parent
@@ -111,6 +114,8 @@ def main() -> None:
             (place / f"{name}.md").write_text(page(activations.get(name), lang), encoding="utf-8")
     for name in activations.names(vectors=False):
         activation_picture(activations.get(name), out / "pictures" / f"{name}.svg")
+    if out == HERE / "catalogue":
+        _listing.LISTING.write_text(_listing.listing(), encoding="utf-8")
     print(f"{len(activations.names())} entries -> {out}")
 
 

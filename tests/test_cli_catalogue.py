@@ -1,12 +1,12 @@
 """`actlab list`, `show`, `define` and `choose` as a person would call them."""
 
-import os
 import subprocess
 import sys
 
 import pytest
 
 from actlab import activations
+from actlab.cli import _listing
 
 
 def test_list_names_everything(cli):
@@ -114,13 +114,10 @@ def test_choose_refuses_what_it_does_not_know(cli):
     assert "two classes" in cli("choose", "--layer", "output", "--classes", "1").complaint(2)
 
 
-def test_list_needs_nothing_heavy(tmp_path):
+def test_list_needs_nothing_heavy():
     """matplotlib, sympy and lightning would double the time that the command takes when it measures."""
-    code = "import sys; from actlab.__main__ import run; run(['list']); print(sorted({'matplotlib', 'sympy', 'mpmath', 'lightning_fabric'} & set(sys.modules)))"
-    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
-    out = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
-    ).stdout
+    code = "import sys; from actlab.cli import _listing; _listing.measured(); print(sorted({'matplotlib', 'sympy', 'mpmath', 'lightning_fabric'} & set(sys.modules)))"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert out.splitlines()[-1] == "[]"
 
 
@@ -133,20 +130,19 @@ def test_equivalents_are_those_of_the_name_and_the_parameters(cli):
     assert "0.2" in cli("show", "leaky_relu", "--set", "a=0.2").out
 
 
-def test_the_list_is_remembered_without_torch_and_made_again_when_damaged(tmp_path):
-    code = "import sys; from actlab.__main__ import run; code = run(['list', '--bounded']); print('torch' in sys.modules, file=sys.stderr)"
-    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path), "ACTLAB_LANG": "en"}
-
-    def listed() -> tuple[str, str]:
-        done = subprocess.run([sys.executable, "-c", code], env=environment, text=True, capture_output=True, check=True)
-        return done.stdout, done.stderr.strip()
-
-    first = listed()
-    (kept,) = (tmp_path / "actlab").glob("list-*.json")
-    assert first[1] == "True" and listed() == (first[0], "False") and "sigmoid" in first[0]
-    for damage in ("", "{}", '{"key": 1, "rows": 2}', kept.read_text().replace('"key": "', '"key": "0')):
-        kept.write_text(damage)
-        assert listed() == first
-    kept.unlink()
-    kept.mkdir()  # nothing can be written there
-    assert listed() == first
+def test_the_list_needs_no_torch_and_is_what_measuring_finds(monkeypatch, tmp_path, cli):
+    code = "import sys; from actlab.__main__ import run; run(['list', '--bounded']); assert 'torch' not in sys.modules"
+    out = subprocess.run([sys.executable, "-c", code], text=True, capture_output=True, check=True).stdout
+    assert "sigmoid" in out
+    assert _listing.LISTING.read_text(encoding="utf-8") == _listing.listing(), "`make docs` writes it anew"
+    expected = cli("list").out
+    for damage in (
+        "",
+        "{",
+        "{}",
+        '{"key": 1, "en": 2}',
+        _listing.LISTING.read_text(encoding="utf-8").replace('"key": "', '"key": "0'),
+    ):
+        (tmp_path / "listing.json").write_text(damage, encoding="utf-8")
+        monkeypatch.setattr(_listing, "LISTING", tmp_path / "listing.json")
+        assert cli("list").out == expected

@@ -1,17 +1,14 @@
-"""The rows of `actlab list`, remembered between calls: importing torch to measure them again takes most of a second."""
+"""The rows of `actlab list`, kept in the package: importing torch to measure them takes more than a second."""
 
 import hashlib
 import json
-import sys
 from contextlib import suppress
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .._files import write_whole
-from .._language import language, say
-from ..errors import ActlabError
+from .._language import choose, language, say
 
+LISTING = Path(__file__).parent / "listing.json"
 MEASURED = ("monotone", "bounded", "smooth", "zero_centred")
 
 
@@ -28,38 +25,43 @@ class Row(NamedTuple):
         """Whether all that was asked for, None being nothing, holds."""
         facts = {**self.measured, "vector": self.vector, "learnable": self.learnable}
         wanted = {name: value for name, value in asked.items() if value is not None}
-        if self.vector and any(wanted.get(one) is not None for one in MEASURED):
-            return False
-        if self.vector and wanted.get("learnable"):
-            return False
         return (not search or search.lower() in self.text) and all(
-            facts.get(name) == value for name, value in wanted.items() if not (self.vector and name == "learnable")
+            facts.get(name) == value for name, value in wanted.items()
         )
 
 
 def rows() -> list[Row]:
-    """All of them, in the language in force."""
-    if "torch" in sys.modules:  # nothing to save
-        return measured()
-    import platformdirs
-
-    place, key = Path(platformdirs.user_cache_dir("actlab")) / f"list-{language()}.json", _key()
+    """All of them, in the language in force: from the package's file while that belongs to this code, else measured now."""
     with suppress(OSError, ValueError, KeyError, TypeError):
-        known = json.loads(place.read_text(encoding="utf-8"))
-        if known["key"] == key:
-            return [Row(*one) for one in known["rows"]]
-    found = measured()
-    with suppress(OSError, ActlabError):  # a full or read-only disk costs the time, nothing else
-        place.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(place, lambda path: path.write_text(json.dumps({"key": key, "rows": found}), encoding="utf-8"))
-    return found
+        known = json.loads(LISTING.read_text(encoding="utf-8"))
+        if known["key"] == key():
+            return [Row(*one) for one in known[language()]]
+    return measured()
 
 
-def _key() -> str:
-    """What the rows depend on: our code and torch's version."""
-    found = hashlib.sha256(version("torch").encode())
-    for file in sorted(Path(__file__).parents[1].rglob("*.py")):
-        found.update(file.read_bytes())
+def listing() -> str:
+    """The text of the package's file; `make docs` writes it."""
+    before, parts = language(), [f'"key": "{key()}"']
+    for one in ("en", "zh"):
+        choose(one)
+        lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in measured())
+        parts.append(f'"{one}": [\n{lines}\n]')
+    choose(before)
+    return "{" + ",\n".join(parts) + "}\n"
+
+
+def key() -> str:
+    """What the rows depend on: the entries, what measures them and what words it."""
+    package = Path(__file__).parents[1]
+    found = hashlib.sha256()
+    for file in sorted(package.rglob("*.py")):
+        part = file.relative_to(package).as_posix()
+        if part.startswith(("activations/", "formula/")) or part in (
+            "properties.py",
+            "_property_words.py",
+            "cli/_listing.py",
+        ):
+            found.update(part.encode() + file.read_bytes().replace(b"\r\n", b"\n"))
     return found.hexdigest()
 
 
