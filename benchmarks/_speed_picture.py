@@ -9,6 +9,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from actlab._plot_svg import PALETTE
+
 COLOURS = ("#56b4e9", "#0072b2", "#009e73", "#e69f00", "#d55e00")  # Okabe & Ito 2008
 
 Cells = dict[tuple[str, str, str], dict[str, dict[str, Any]]]
@@ -31,13 +33,13 @@ def draw(cells: Cells, path: Path) -> None:
         for size, colour in zip(sizes, COLOURS, strict=False):
             found = {key[0]: gain(ways, what) for key, ways in cells.items() if key[1:] == (kind, size)}
             axes.plot(list(found.values()), [names.index(name) for name in found], "o", color=colour, markersize=4, label=f"$2^{{{size[2:]}}}$")  # fmt: skip
-        axes.axvline(1, color="#667080", linewidth=1)
+        axes.axvline(1, color=PALETTE["muted"], linewidth=1)
         axes.set(xscale="log", title=f"{kind} {what}", ylim=(-0.7, len(names) - 0.3))
         axes.xaxis.set_major_locator(LogLocator(base=10, subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.tick_params(axis="x", labelsize=8)
-        axes.grid(color="#dde1e6", linewidth=0.6)
+        axes.grid(color=PALETTE["grid"], linewidth=0.6)
         axes.set_axisbelow(True)
         axes.spines[["top", "right"]].set_visible(False)
         axes.set_yticks(range(len(names)), names, fontsize=8)

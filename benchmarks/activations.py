@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 from _rows import RESULTS, append, machine_columns, spread, table
-from _speed_picture import draw
+from _speed_picture import Cells, draw
 from accuracy import TORCH
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -175,7 +175,7 @@ def main() -> None:
                 rows += fresh
                 append(given.out / "activations.csv", fresh)
                 print(_line(name, short, power, found), flush=True)
-    cells: dict[tuple[str, str, str], dict[str, dict[str, Any]]] = {}
+    cells: Cells = {}
     for row in rows:
         cells.setdefault((row["activation"], row["type"], row["size"]), {})[row["way"]] = row
     summary(cells)
@@ -198,7 +198,7 @@ def _line(name: str, short: str, power: int, found: dict[str, dict[str, Any]]) -
     return f"{name} {short} 2^{power}  ns an element, forward+backward: " + "  ".join(parts)
 
 
-def summary(cells: dict[tuple[str, str, str], dict[str, dict[str, Any]]]) -> None:
+def summary(cells: Cells) -> None:
     """Wins, ties and losses of the fused way against the better of eager and compile, and the cells it loses."""
     counts, lost, gains = {"faster": 0, "equal": 0, "slower": 0}, [], []
     for key, ways in cells.items():

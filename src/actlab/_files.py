@@ -1,7 +1,8 @@
 """Writing a file whole or not at all: under a temporary name, then renamed, so that a killed process leaves whole files."""
 
+import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -9,6 +10,14 @@ from ._language import say
 from .errors import ActlabError, first_line
 
 _TORCH_CANNOT_WRITE = ("Writer", "write", "iostream", "inline_container")  # torch.save's words for a full disk
+
+
+def digest(files: Iterable[Path], *words: object) -> str:
+    """A hash of these files' text and of some words: the same on every system, and another after any change."""
+    found = hashlib.sha256(repr(words).encode())
+    for file in sorted(files):
+        found.update(file.name.encode() + file.read_bytes().replace(b"\r\n", b"\n"))
+    return found.hexdigest()
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:

@@ -32,7 +32,7 @@ class fused:
 
     on = False
     save = "auto"
-    version = 0  # counts the changes of both
+    state = (on, save)
 
     def __init__(self, on: bool = True, *, save: str = "auto"):
         check_save(save)
@@ -51,8 +51,7 @@ class fused:
 
     @staticmethod
     def _set(state: tuple[bool, str]) -> None:
-        fused.on, fused.save = state
-        fused.version += 1
+        fused.on, fused.save = fused.state = state
 
 
 class _Door:
@@ -74,5 +73,5 @@ def run(
 
 
 def shortcut(entry: Any, fixed: tuple[Any, ...], save: str | None, dtype: torch.dtype) -> Any:
-    """After a `run` that found a kernel: what to call for tensors of this type until `fused.version` changes."""
+    """After a `run` that found a kernel: what to call for tensors of this type while `fused.state` is as now."""
     return engine().shortcut(entry, fixed, save or fused.save, dtype)

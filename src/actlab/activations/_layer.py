@@ -39,7 +39,7 @@ class Pointwise(nn.Module):
     """
 
     decays = False
-    _shortcut: Any = None  # to the kernel that the last call found: its version, the function, its arguments after x
+    _shortcut: Any = None  # what the last call found: `fused.state` then, a function, its arguments after x
 
     def __init__(
         self,
@@ -82,7 +82,7 @@ class Pointwise(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """f(x), of the shape and type of x; random entries draw in training mode."""
-        if not torch.compiler.is_compiling() and (short := self._shortcut) is not None and short[0] == fused.version:
+        if not torch.compiler.is_compiling() and (short := self._shortcut) is not None and short[0] == fused.state:
             result = short[1](x, *short[2])
             if result is not None:
                 return result
@@ -96,7 +96,7 @@ class Pointwise(nn.Module):
             if result is not None:
                 if not weights and not torch.compiler.is_compiling():
                     found = shortcut(self.activation, fixed, self.save, x.dtype)
-                    self.__dict__["_shortcut"] = found and (fused.version, *found)
+                    self.__dict__["_shortcut"] = found and (fused.state, *found)
                 return result
         placed = [self._placed(getattr(self, name), x) for name in self.names]
         if draws:

@@ -1,11 +1,11 @@
 """The rows of `actlab list`, kept in the package: importing torch to measure them takes more than a second."""
 
-import hashlib
 import json
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from .._files import digest
 from .._language import choose, language, say
 
 LISTING = Path(__file__).parent / "listing.json"
@@ -53,16 +53,9 @@ def listing() -> str:
 def key() -> str:
     """What the rows depend on: the entries, what measures them and what words it."""
     package = Path(__file__).parents[1]
-    found = hashlib.sha256()
-    for file in sorted(package.rglob("*.py")):
-        part = file.relative_to(package).as_posix()
-        if part.startswith(("activations/", "formula/")) or part in (
-            "properties.py",
-            "_property_words.py",
-            "cli/_listing.py",
-        ):
-            found.update(part.encode() + file.read_bytes().replace(b"\r\n", b"\n"))
-    return found.hexdigest()
+    others = (package / "properties.py", package / "_property_words.py", Path(__file__))
+    entries = (file for folder in ("activations", "formula") for file in (package / folder).rglob("*.py"))
+    return digest((*entries, *others))
 
 
 def measured() -> list[Row]:

@@ -91,7 +91,7 @@ def _own_steps(text: str) -> str:
     """The same loops in fewer steps: our exponential function; sums in registers; with a constant, maximum and minimum that let NaN through."""
     text = re.sub(r"= (tmp\d+)\.exp\(\);", r"= actlab::exponential(\1);", text)
     # The compiler's sums change over to another place in memory after 4,096 vectors; a piece has fewer.
-    for total, term, helper in re.findall(r"(\w+) = cascade_sum_combine\((\w+), &(\w+)\);", text):
+    for total, term, helper in re.findall(r"(\w+_vec) = cascade_sum_combine\((\w+), &(\w+)\);", text):
         text = text.replace(f"{total} = cascade_sum_combine({term}, &{helper});", f"{total} = {total} + {term};")
         text = text.replace(f"{total} = cascade_sum_final(&{helper});", "")
     numbers = re.findall(r"auto (tmp\d+) = static_cast<float>\([^()]*\);", text)

@@ -10,6 +10,7 @@ import torch
 from filelock import FileLock
 
 from .. import activations
+from .._files import digest
 from ._forms import sources
 from ._lowering import NoKernel
 from ._variant import Variant
@@ -70,11 +71,9 @@ def _code() -> str:
     """A hash of everything that decides what is generated: our code, torch's version, the processor's vectors."""
     from torch._inductor.cpu_vec_isa import pick_vec_isa
 
-    found = hashlib.sha256(f"{torch.__version__} {pick_vec_isa()}".encode())
-    for file in sorted(Path(__file__).parents[1].rglob("*.py")):
-        if file.parent.name in ("activations", "kernels", "formula") or file.stem == "formula":
-            found.update(file.read_bytes())
-    return found.hexdigest()
+    package = Path(__file__).parents[1]
+    files = (file for folder in ("activations", "formula", "kernels") for file in (package / folder).rglob("*.py"))
+    return digest(files, torch.__version__, pick_vec_isa())
 
 
 def _keep(place: Path, content: dict[str, str]) -> None:
