@@ -49,8 +49,26 @@ def result_sentence(run: Run) -> Both:
         return text(f"result.{run.status}", **facts, step=f"{run.steps:,}")
     facts |= {"count": f"{run.test.count:,}", "things": things(run)}
     if run.test.accuracy is None:
-        return text("result.loss", loss=f"{run.test.loss:.4g}", **facts)
+        main = next(iter(run.test.scores.items()), None)
+        if main is not None:
+            return text("result.score", name=score_name(main[0]), value=f"{main[1]:.4g}", **facts)
+        return text("result.loss", loss=f"{run.test.loss:.4g}", unit=loss_unit(run), **facts)
     return text("result.accuracy", accuracy=f"{run.test.accuracy:.3f}", **facts)
+
+
+def loss_unit(run: Run) -> Both:
+    """What a loss of 1 means."""
+    return Both(run.loss_unit, UNITS.get(run.loss_unit, run.loss_unit))
+
+
+def score_name(name: str) -> Both:
+    """The name of a score, with the steps ahead that it ends in."""
+    known, _, steps = name.rpartition("_")
+    if known in SCORES and steps.isdecimal():
+        found = SCORES[known]
+        return Both(f"{found.en}, {steps} steps ahead", f"{found.zh}，提前 {steps} 步")
+    plain = name.replace("_", " ")
+    return SCORES.get(name, Both(plain, plain))
 
 
 def seconds(value: float) -> str:
@@ -71,6 +89,23 @@ CLASSES = {
     "Ankle boot": "短靴",
 }
 
+UNITS = {
+    "nats per example": "奈特/样本",
+    "nats per sentence": "奈特/句",
+    "nats per character": "奈特/字符",
+    "squared standard deviations": "标准差的平方",
+}
+SCORES = {
+    "slot_f1": Both("slot F1 (spans)", "槽位 F1（按片段）"),
+    "intent_accuracy": Both("intent accuracy", "意图准确率"),
+    "sentence_accuracy": Both("sentences right throughout", "整句正确率"),
+    "bits_per_character": Both("bits per character", "每字符比特数"),
+    "rmse": Both("root mean squared error", "均方根误差"),
+    "mase": Both("mean absolute scaled error", "平均绝对标度误差"),
+    "persistence": Both("RMSE of persistence (the last value stays)", "持续预测的均方根误差（保持上一个值）"),
+    "linear": Both("RMSE of the linear ARX", "线性 ARX 的均方根误差"),
+}
+
 TEXTS = {
     "images": ("images", "张图像"),
     "examples": ("examples", "个样本"),
@@ -83,9 +118,13 @@ TEXTS = {
         "Test accuracy {accuracy} on {count} {things} after {examples} training examples, {seconds} of training on {machine}.",
         "测试准确率 {accuracy}（{count} {things}），训练样本 {examples} 个，训练用时 {seconds}，机器：{machine}。",
     ),
+    "result.score": (
+        "Test: {name} {value} on {count} {things} after {examples} training examples, {seconds} of training on {machine}.",
+        "测试：{name} {value}（{count} {things}），训练样本 {examples} 个，训练用时 {seconds}，机器：{machine}。",
+    ),
     "result.loss": (
-        "Test loss {loss} nats per example on {count} {things} after {examples} training examples, {seconds} of training on {machine}.",
-        "测试损失每样本 {loss} 奈特（{count} {things}），训练样本 {examples} 个，训练用时 {seconds}，机器：{machine}。",
+        "Test loss {loss} {unit} on {count} {things} after {examples} training examples, {seconds} of training on {machine}.",
+        "测试损失 {loss} {unit}（{count} {things}），训练样本 {examples} 个，训练用时 {seconds}，机器：{machine}。",
     ),
     "result.finished": (
         "Finished without a test after {examples} training examples, {seconds} of training on {machine}.",
@@ -133,8 +172,8 @@ TEXTS = {
         "Nothing was recorded yet: no step and no epoch was finished.",
         "尚无记录：还没有完成任何一步或一轮。",
     ),
-    "curve.loss": ("Loss, nats per example", "损失（奈特/样本）"),
-    "curve.logarithmic": ("Loss, nats per example, on a logarithmic axis", "损失（奈特/样本），对数坐标"),
+    "curve.loss": ("Loss, {unit}", "损失（{unit}）"),
+    "curve.logarithmic": ("Loss, {unit}, on a logarithmic axis", "损失（{unit}），对数坐标"),
     "curve.accuracy": ("Accuracy", "准确率"),
     "curve.rate": ("Learning rate", "学习率"),
     "curve.gradient": ("Gradient norm before clipping", "裁剪前的梯度范数"),
@@ -207,6 +246,11 @@ TEXTS = {
         "以最大把握分错的测试样本。图下依次为：真实类别、预测类别、给预测类别的概率。",
     ),
     "mistake": ("{truth}, taken for {predicted}", "{truth}，被认作{predicted}"),
+    "scores.title": ("Scores on the test part", "测试部分的得分"),
+    "scores.how": (
+        "Errors are in the unit of the series; steps ahead are forecast in closed loop, from the network's own outputs.",
+        "误差单位与序列相同；多步预测为闭环，即使用网络自己的输出。",
+    ),
     "epochs.title": ("All epochs", "全部轮次"),
     "epoch": ("Epoch", "轮次"),
     "step": ("Step", "步数"),
@@ -221,10 +265,10 @@ TEXTS = {
     "gradient_norm": ("Gradient norm", "梯度范数"),
     "clipped_share": ("Clipped steps", "裁剪步数比例"),
     "epochs.best": (
-        "Losses in nats per example. ★ marks the best epoch, chosen on validation data.",
-        "损失单位：奈特/样本。★ 为按验证集选出的最佳轮次。",
+        "Losses in {unit}. ★ marks the best epoch, chosen on validation data.",
+        "损失单位：{unit}。★ 为按验证集选出的最佳轮次。",
     ),
-    "epochs.units": ("Losses in nats per example.", "损失单位：奈特/样本。"),
+    "epochs.units": ("Losses in {unit}.", "损失单位：{unit}。"),
     "settings.title": ("Settings", "设置"),
     "machine.title": ("Machine", "机器"),
     "data.title": ("Data", "数据"),

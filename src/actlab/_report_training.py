@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ._report_scores import wilson
-from ._report_text import Both, html, result_sentence, seconds, text, things
+from ._report_text import TEXTS, Both, html, loss_unit, result_sentence, score_name, seconds, text, things
 from .plot import Line, Steps, chart, draw_gradient, draw_learning_rate, draw_metric, lines, logarithmic_loss
 from .records import Run
 
@@ -64,12 +64,14 @@ def _date(created: str) -> str:
 def curves(run: Run, steps: Steps) -> str:
     """Loss, accuracy, learning rate and gradient norm, as far as they were recorded."""
     charts = []
-    smoothed = False
+    smoothed, unit = False, loss_unit(run)
     for metric in ("loss", "accuracy"):
         if shown := lines(run, steps, metric):
             picture = chart(draw_metric, run, shown, metric, name=metric)
             title = (
-                text("curve.logarithmic") if metric == "loss" and logarithmic_loss(shown) else text(f"curve.{metric}")
+                text("curve.logarithmic", unit=unit)
+                if metric == "loss" and logarithmic_loss(shown)
+                else text(f"curve.{metric}", unit=unit)
             )
             charts.append(_figure(metric, title, picture, _legend(shown)))
             smoothed = smoothed or shown[0].smoothed
@@ -134,17 +136,32 @@ def epochs(run: Run) -> str:
     """Every row of metrics.csv; columns without any number are left out."""
     if not run.epochs:
         return ""
-    rows = [row.model_dump() for row in run.epochs]
-    columns = [name for name in rows[0] if any(row[name] is not None for row in rows)]
-    headings = {"epoch": "epoch", "step": "step", "examples": "column.examples"}
-    head = "".join(f'<th scope="col">{html(text(headings.get(name, name)))}</th>' for name in columns)
+    rows = [row.flat() for row in run.epochs]
+    names = dict.fromkeys(name for row in rows for name in row)
+    columns = [name for name in names if any(row.get(name) is not None for row in rows)]
+    head = "".join(f'<th scope="col">{html(_heading(name))}</th>' for name in columns)
     body = ""
     for row in rows:
         best = row["epoch"] == run.best_epoch
-        cells = [f"{row['epoch']}{' ★' if best else ''}", *(_cell(name, row[name]) for name in columns[1:])]
+        cells = [f"{row['epoch']}{' ★' if best else ''}", *(_cell(name, row.get(name)) for name in columns[1:])]
         body += f"<tr class='{'best' if best else ''}'>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>\n"
     table = f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
-    return section(text("epochs.title"), note(text("epochs.units" if run.best_epoch is None else "epochs.best")), table)
+    return section(text("epochs.title"), note(text("epochs.units" if run.best_epoch is None else "epochs.best", unit=loss_unit(run))), table)
+
+
+def _heading(name: str) -> Both | str:
+    """The name of a column; scores of a task's own keep theirs."""
+    key = {"examples": "column.examples"}.get(name, name)
+    return text(key) if key in TEXTS else name.replace("_", " ")
+
+
+def scores(run: Run) -> str:
+    """What the task measured on the test part."""
+    if run.test is None or not run.test.scores:
+        return ""
+    rows = [(html(score_name(name)), f"{value:.4g}") for name, value in run.test.scores.items()]
+    how = note(text("scores.how")) if "rmse" in run.test.scores else ""
+    return section(text("scores.title"), how, _pairs("", rows))
 
 
 def _cell(name: str, value: float | None) -> str:

@@ -21,7 +21,7 @@ from ._plot_filters import FirstLayer, first_layer, grid, png
 from ._plot_function import draw_function
 from ._plot_svg import PALETTE
 from ._report_scores import Confusion, shades
-from ._report_text import Both, class_name, result_sentence, text
+from ._report_text import Both, class_name, loss_unit, result_sentence, text
 from .errors import UsageError
 from .records import Run
 
@@ -173,7 +173,7 @@ def _curve(axes: Axes, run: Run, metric: str, shown: list[Line], write: _Writer)
     draw_metric(axes, run, shown, metric)
     logarithmic = metric == "loss" and logarithmic_loss(shown)
     axes.tick_params(labelsize=11)
-    _title(axes, write(text("curve.logarithmic" if logarithmic else f"curve.{metric}")), pad=24)
+    _title(axes, write(text("curve.logarithmic" if logarithmic else f"curve.{metric}", unit=loss_unit(run))), pad=24)
     axes.set_xlabel(write(text("axis.examples")), size=11, color=PALETTE["muted"])
     handles = [axes.plot([], [], color=PALETTE[line.part], linewidth=3)[0] for line in shown]
     names = [write(text(f"part.{line.part}")) for line in shown]

@@ -82,6 +82,13 @@ class Epoch(Record):
     test_accuracy: float | None = None
     gradient_norm: float | None = None  # mean over the epoch, before clipping
     clipped_share: float | None = None  # share of steps in which the gradient was clipped
+    scores: dict[str, float] = Field(default_factory=dict)  # of the validation part, by the task: slot_f1, rmse
+
+
+    def flat(self) -> dict[str, Any]:
+        """Its columns: the scores each for itself."""
+        plain = self.model_dump(exclude={"scores"})
+        return plain | {f"validation_{name}": value for name, value in self.scores.items()}
 
 
 class Mistake(Record):
@@ -101,6 +108,7 @@ class Evaluation(Record):
     count: int
     loss: float
     accuracy: float | None = None
+    scores: dict[str, float] = Field(default_factory=dict)  # by the task: slot_f1, rmse
     confusion: tuple[tuple[int, ...], ...] = ()  # row: true class, column: predicted class
     mistakes: tuple[Mistake, ...] = ()  # the most confident ones first
 
@@ -119,6 +127,7 @@ class Run(Record):
     data: DataFacts
     machine: Machine
     clock: Clock
+    loss_unit: str = "nats per example"
     steps: int
     examples: int
     resumed: int = 0  # how many times it was taken up again

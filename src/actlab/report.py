@@ -35,6 +35,7 @@ def page(run_directory: Path) -> str:
     run = Run.read(run_directory)
     sections = [
         training.header(run),
+        training.scores(run),
         training.curves(run, read_steps(run_directory)),
         training.speed(run),
         *results.classes(run),

@@ -12,7 +12,7 @@ from ._fashion import KNOWN, URL
 SECONDS_TO_ANSWER = 10
 
 
-class _Bar:
+class Bar:
     """pooch's idea of a progress bar (it knows tqdm), drawn by rich."""
 
     def __init__(self, name: str):
@@ -43,7 +43,7 @@ def download(folder: Path) -> str:
 
     pooch.get_logger().setLevel(logging.ERROR)
     for name, known in KNOWN.items():
-        bar: Any = _Bar(name) if sys.stderr.isatty() else False
+        bar: Any = Bar(name) if sys.stderr.isatty() else False
         fetch: Any = pooch.HTTPDownloader(progressbar=bar, timeout=SECONDS_TO_ANSWER)
         try:
             pooch.retrieve(URL + name, known_hash=f"sha256:{known.upstream}", fname=name, path=folder, downloader=fetch)

@@ -10,19 +10,42 @@ from .._language import say
 from ..errors import UnknownName, UsageError, first_line
 from .alexnet import AlexNet as AlexNet
 from .alexnet import TwoStreamAlexNet as TwoStreamAlexNet
+from .character_lm import CharacterLM as CharacterLM
 from .initialise import initialise as initialise
 from .lenet import LeNet as LeNet
+from .lstm import LSTM as LSTM
 from .mlp import MLP as MLP
+from .narx import NARX as NARX
+from .rnn import RNN as RNN
 from .summary import LayerFacts as LayerFacts
 from .summary import summarise as summarise
+from .tagger import Tagger as Tagger
+from .tdnn import TDNN as TDNN
 
 _MODELS: dict[str, Callable[..., nn.Module]] = {
     "alexnet": AlexNet,
     "alexnet-two-stream": TwoStreamAlexNet,
+    "character-lm": CharacterLM,
     "lenet": LeNet,
+    "lstm": LSTM,
     "mlp": MLP,
+    "narx": NARX,
+    "rnn": RNN,
+    "tagger": Tagger,
+    "tdnn": TDNN,
 }
-_SHAPES = {"alexnet": (1, 224, 224), "alexnet-two-stream": (3, 224, 224), "lenet": (1, 28, 28), "mlp": (1, 28, 28)}
+_SHAPES = {
+    "alexnet": (1, 224, 224),
+    "alexnet-two-stream": (3, 224, 224),
+    "character-lm": (128,),
+    "lenet": (1, 28, 28),
+    "lstm": (50, 40),
+    "mlp": (1, 28, 28),
+    "narx": (4, 2),
+    "rnn": (3, 2),
+    "tagger": (10, 15),
+    "tdnn": (50, 40),
+}
 
 
 def names() -> list[str]:
@@ -30,11 +53,16 @@ def names() -> list[str]:
     return sorted(_MODELS)
 
 
-def build(name: str, **arguments: Any) -> nn.Module:
-    """The network of that name; raises UnknownName, with the nearest one."""
+def constructor(name: str) -> Callable[..., nn.Module]:
+    """What builds the network of that name; raises UnknownName, with the nearest one."""
     if name not in _MODELS:
         raise UnknownName("model", name, _MODELS)
-    known = inspect.signature(_MODELS[name]).parameters
+    return _MODELS[name]
+
+
+def build(name: str, **arguments: Any) -> nn.Module:
+    """The network of that name; raises UnknownName, with the nearest one."""
+    known = inspect.signature(constructor(name)).parameters
     for argument in arguments:
         if argument not in known:
             raise UnknownName(say(f"argument of {name}", f" {name} 参数"), argument, known)
@@ -69,6 +97,21 @@ def summary_line(name: str) -> str:
         "lenet": say(
             "LeNet-5: sigmoid and average pooling, or any other; 61,706 parameters",
             "LeNet-5：sigmoid 与平均池化，或其他选择；61,706 个参数",
+        ),
+        "character-lm": say("an LSTM that writes on, one character at a time", "逐字符续写文本的 LSTM"),
+        "lstm": say(
+            "LSTM, with peepholes too, or GRU, over sequences of vectors", "处理向量序列的 LSTM（可带窥视孔）或 GRU"
+        ),
+        "narx": say(
+            "the next value of a series from its past and its inputs; without inputs NAR", "由过去的值和输入预测序列的下一个值；无输入时为 NAR"
+        ),
+        "rnn": say(
+            "Elman's network, which remembers its hidden units, and Jordan's, which remembers its outputs",
+            "Elman 网络（记住隐藏单元）与 Jordan 网络（记住输出）",
+        ),
+        "tagger": say("words to slots and intent, by any of the recurrent networks", "从词到槽位与意图，可用任一循环网络"),
+        "tdnn": say(
+            "time-delay network: every unit sees the layer below at a few steps", "时延网络：每个单元看到下层的若干时刻"
         ),
         "mlp": say("fully connected layers with an activation between them", "全连接层，层间为激活函数"),
     }[name]

@@ -2,14 +2,22 @@
 
 from .._language import say
 from ..errors import UnknownName, UsageError
-from . import alexnet, lenet, mlp
+from . import alexnet, character_lm, forecasting, lenet, mlp, slot_filling, spoken_digits
 from .planning import DataPlan as DataPlan
 from .planning import ModelPlan as ModelPlan
 from .planning import Plan as Plan
 from .planning import read as read
 from .run import run as run
 
-_PRESETS: dict[str, dict[str, Plan]] = {"alexnet": alexnet.PRESETS, "lenet": lenet.PRESETS, "mlp": mlp.PRESETS}
+_PRESETS: dict[str, dict[str, Plan]] = {
+    "alexnet": alexnet.PRESETS,
+    "lenet": lenet.PRESETS,
+    "mlp": mlp.PRESETS,
+    "forecasting": forecasting.PRESETS,
+    "slot-filling": slot_filling.PRESETS,
+    "spoken-digits": spoken_digits.PRESETS,
+    "character-lm": character_lm.PRESETS,
+}
 
 
 def names() -> dict[str, list[str]]:

@@ -1,8 +1,8 @@
 """A plan: all that decides a training, in one record. `config.toml` holds it; the command line changes it before the start."""
 
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Discriminator, Field, Tag, ValidationError
 
 from ..errors import UnknownName
 from ..models.initialise import Initialisation
@@ -11,8 +11,9 @@ from ..train.settings import Settings, change, complaint
 
 
 class DataPlan(Record):
-    """Which data, and how they are cut and changed."""
+    """Which images, and how they are cut and changed."""
 
+    task: Literal["images"] = "images"
     source: str = "fashion-mnist"  # a name, a folder, or file.py:callable
     validation: int = Field(default=5000, ge=0)  # training images held out to choose by
     limit: int | None = Field(default=None, ge=1)  # at most so many images of each part
@@ -23,6 +24,62 @@ class DataPlan(Record):
     crop: int = Field(default=0, ge=0)  # pixels by which an image may move, at its own resolution
     erase: float = Field(default=0.0, ge=0, le=1)  # probability of blacking out a rectangle
     colour: float = Field(default=0.0, ge=0, le=1)  # change of brightness and contrast
+
+
+class SlotPlan(Record):
+    """Which sentences."""
+
+    task: Literal["slots"] = "slots"
+    source: str = "snips"  # a name, or a folder of SNIPS' or ATIS' form
+    validation: int = Field(default=700, ge=0)
+    limit: int | None = Field(default=None, ge=1)
+
+
+class SpeechPlan(Record):
+    """Which recordings."""
+
+    task: Literal["speech"] = "speech"
+    source: str = "fsdd"  # a name, or a folder of DIGIT_SPEAKER_INDEX.wav
+    split: str = "official"  # or a speaker, whom the training never hears
+    validation: int = Field(default=300, ge=0)
+    limit: int | None = Field(default=None, ge=1)
+    mels: int = Field(default=40, ge=4, le=128)
+    mask: float = Field(default=0.2, ge=0, lt=1)  # largest share of bands, and of time, hidden in training
+
+
+class SeriesPlan(Record):
+    """Which series, and what of it is forecast from what."""
+
+    task: Literal["series"] = "series"
+    source: str = "sunspots"  # a name, or a CSV file
+    target: str | None = None  # column; by default the last
+    inputs: tuple[str, ...] = ()
+    memory: int = Field(default=9, ge=1)  # steps of the past that are seen
+    horizons: tuple[int, ...] = ()  # steps ahead, closed loop, at which errors are reported
+    transform: Literal["none", "sqrt"] = "none"
+    test_from: str = "0.85"  # the first time to test on, or a share of the rows
+    validation: float = Field(default=0.15, ge=0, lt=1)  # share of the rows before it, the last ones
+    limit: int | None = Field(default=None, ge=1)  # rows, the last ones
+
+
+class CharacterPlan(Record):
+    """Which text."""
+
+    task: Literal["characters"] = "characters"
+    source: str = ""  # a text file in UTF-8
+    length: int = Field(default=128, ge=2)  # characters of one example
+    validation: int | None = None  # always a twentieth
+    limit: int | None = None
+
+
+AnyDataPlan = Annotated[
+    Annotated[DataPlan, Tag("images")]
+    | Annotated[SlotPlan, Tag("slots")]
+    | Annotated[SpeechPlan, Tag("speech")]
+    | Annotated[SeriesPlan, Tag("series")]
+    | Annotated[CharacterPlan, Tag("characters")],
+    Discriminator(lambda plan: plan.get("task", "images") if isinstance(plan, dict) else plan.task),
+]
 
 
 class ModelPlan(Record):
@@ -40,7 +97,7 @@ class Plan(Record):
 
     recipe: str
     preset: str = ""
-    data: DataPlan = DataPlan()
+    data: AnyDataPlan = DataPlan()
     model: ModelPlan
     settings: Settings = Settings()
 

@@ -18,12 +18,15 @@ from ..train import Origin, Parts, as_part, fit
 from ..train.files import RunDirectory
 from ..train.show import Quiet, Show
 from .planning import DataPlan, ModelPlan, Plan
+from .run_task import run_task
 
 Place = str | Path | Callable[[], Path]
 
 
 def run(plan: Plan, *, place: Place, resume: bool = False, show: Show | None = None) -> Run:
     """Train as planned, write run directory and report, and return the record."""
+    if plan.data.task != "images":
+        return run_task(plan, place=place, resume=resume, show=show)
     data = load_data(plan)
     facts = data.facts() if isinstance(data, images.ImageData) else data.described()
     torch.manual_seed(plan.settings.seed)
@@ -68,6 +71,7 @@ def run(plan: Plan, *, place: Place, resume: bool = False, show: Show | None = N
 def load_data(plan: Plan) -> images.ImageData | Parts:
     """Images by name or folder, or what a function of the user's gives: Parts, or datasets (train, test) or (train, validation, test)."""
     given = plan.data
+    assert isinstance(given, DataPlan)
     if ":" not in given.source:
         side = 224 if plan.model.name.startswith("alexnet") else 28 if plan.model.name in models.names() else 64
         return images.load(

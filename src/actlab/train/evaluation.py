@@ -7,14 +7,15 @@ import torch
 from torch import Tensor
 
 from ..records import Evaluation, Mistake
-from .parts import Part
+from .parts import Forward, Part
 
-Forward = Callable[[Tensor], Tensor]
-Loss = Callable[[Tensor, Tensor], Tensor]
+Loss = Callable[[Any, Any], Tensor]
 
 
-def is_classification(output: Tensor, target: Tensor) -> bool:
+def is_classification(output: Any, target: Any) -> bool:
     """Logits (batch, classes) against class numbers (batch)."""
+    if not (torch.is_tensor(output) and torch.is_tensor(target)):
+        return False
     return output.dim() == 2 and target.dim() == 1 and not target.is_floating_point()
 
 
@@ -45,7 +46,7 @@ def evaluate(
         ):
             number = min(turn, len(starts) - 1)
             indices = torch.arange(starts[number], min(starts[number] + batch_size, count))
-            inputs, targets = (tensor.to(device) for tensor in part[indices])
+            inputs, targets = (fabric.to_device(one) for one in part[indices])
             outputs = forward(inputs)
             if turn > number:  # nothing left: this pass only keeps step with the others, who may need slices of weights
                 continue

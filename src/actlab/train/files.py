@@ -96,11 +96,11 @@ class RunDirectory:
     def metrics(self, rows: Sequence[Epoch]) -> None:
         """Write `metrics.csv`, one row an epoch. It holds no clock: a resumed run gives the same file, byte for byte."""
         out = io.StringIO()
-        writer = csv.DictWriter(out, list(Epoch.model_fields), lineterminator="\n")
+        scores = sorted({name for row in rows for name in row.scores})
+        plain = [name for name in Epoch.model_fields if name != "scores"]
+        writer = csv.DictWriter(out, [*plain, *(f"validation_{name}" for name in scores)], lineterminator="\n")
         writer.writeheader()
-        writer.writerows(
-            {name: "" if value is None else value for name, value in row.model_dump().items()} for row in rows
-        )
+        writer.writerows({name: "" if value is None else value for name, value in row.flat().items()} for row in rows)
         self.text("metrics.csv", out.getvalue())
 
     def record(self, run: Run) -> None:

@@ -98,7 +98,13 @@ def _finite_weights(module: nn.Module) -> bool:
     return all(bool(p.isfinite().all()) for p in own)
 
 
-def culprit(model: nn.Module, inputs: Tensor | None) -> str:
+def not_finite(inputs: Any) -> bool:
+    """Whether a batch, of one tensor or several, holds NaN or Inf."""
+    tensors = inputs if isinstance(inputs, tuple | list) else [inputs]
+    return any(torch.is_tensor(t) and t.is_floating_point() and not bool(t.isfinite().all()) for t in tensors)
+
+
+def culprit(model: nn.Module, inputs: Any) -> str:
     """The layer at which a forward pass goes wrong, in words: the first with a result that is not finite, else the one that grows most.
 
     `inputs` is a prepared batch. Weights are looked at first: layers whose own weights are not finite are named before any that only

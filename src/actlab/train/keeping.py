@@ -146,7 +146,7 @@ def interrupt(s: Session) -> NoReturn:
 def diverged(s: Session, loss: float, step: int) -> NoReturn:
     """Stop with the step, the layer and what to try."""
     p, settings = s.progress, s.settings
-    bad = s.inputs is not None and s.inputs.is_floating_point() and not bool(s.inputs.isfinite().all())
+    bad = guards.not_finite(s.inputs)
     if anywhere(s.fabric, bad):  # one answer for all: weights that are cut are gathered by all together
         raise guards.bad_inputs(step)
     with s.fabric.autocast():
@@ -195,6 +195,7 @@ def describe_run(s: Session, status: Status, *, test: Evaluation | None = None, 
             evaluation=seconds.evaluation,
             total=total,
         ),
+        loss_unit=s.origin.loss_unit,
         steps=p.step,
         examples=p.sums.count,
         resumed=p.resumed,

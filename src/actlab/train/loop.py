@@ -3,6 +3,7 @@
 import math
 import time
 from contextlib import nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -139,40 +140,48 @@ def _step(s: Session, batch: Tensor) -> None:
             losses.append(loss.detach() * len(piece))
             right += [(outputs.argmax(1) == targets).sum()] if s.classes else []
     dead = guards.no_gradient(s.model) if p.step % _CHECK_STEPS == _CHECK_STEPS - 1 else None
-    norm = _clip(s)
+    norm, clipped = _clip(s) or (0.0, 0.0)
     for optimizer in s.optimizers:
         optimizer.step()
         optimizer.zero_grad()
     if s.average is not None:
         s.average.update_parameters(s.model)
     p.step += 1
-    s.pending.append(
-        ((sum(losses), sum(right), 0.0 if norm is None else norm, 0.0 if dead is None else dead), len(batch))
-    )
+    s.pending.append(((sum(losses), sum(right), norm, clipped, 0.0 if dead is None else dead), len(batch)))
 
 
-def _fetch(s: Session, indices: Tensor) -> tuple[Tensor, Tensor]:
+def _fetch(s: Session, indices: Tensor) -> tuple[Any, Any]:
     began = time.perf_counter()
     inputs, targets = s.parts.train[indices]
     if s.fabric.device.type != "cpu":
-        inputs, targets = inputs.to(s.fabric.device, non_blocking=True), targets.to(s.fabric.device, non_blocking=True)
+        inputs, targets = s.fabric.to_device((inputs, targets))
     inputs = s.laid_out(s.parts.prepare(inputs, True))
     s.progress.seconds.fetch += time.perf_counter() - began
     return inputs, targets
 
 
-def _clip(s: Session) -> Tensor | None:
-    """Unscale, then clip the gradient of all parameters together, whichever optimizer they belong to; its norm before clipping."""
-    limit = s.settings.clip_norm
-    if limit is None:
+def _clip(s: Session) -> tuple[Tensor, Tensor] | None:
+    """Unscale, then clip the gradient of all parameters, whichever optimizer they belong to: its norm before, and whether it was cut.
+
+    By value, every element on its own; by norm, all together (Pascanu, Mikolov & Bengio 2013, arXiv:1211.5063).
+    """
+    norm_limit, value_limit = s.settings.clip_norm, s.settings.clip_value
+    if norm_limit is None and value_limit is None:
         return None
     for optimizer in s.optimizers:
         s.fabric.strategy.precision.unscale_gradients(optimizer.optimizer)
-    return sharding.gathered(nn.utils.clip_grad_norm_(s.parameters, limit))
+    norm = sharding.gathered(nn.utils.clip_grad_norm_(s.parameters, math.inf if norm_limit is None else norm_limit))
+    clipped = norm > (math.inf if norm_limit is None else norm_limit)
+    if value_limit is not None:
+        gradients = [one.grad for one in s.parameters if one.grad is not None]
+        largest = nn.utils.get_total_norm(gradients, math.inf)
+        clipped = clipped | (sharding.gathered(largest) > value_limit)
+        nn.utils.clip_grad_value_(s.parameters, value_limit)
+    return norm, clipped
 
 
 def _figures(s: Session) -> tuple[list[list[float]], list[int]]:
-    """What the steps since the last reading have put aside: loss, right answers, gradient norm, no gradient; and their examples.
+    """What the steps since the last reading have put aside: loss, right answers, gradient norm, clipped, no gradient; and their examples.
 
     This, and nothing else in a step, waits for the device. Several processes add theirs up.
     """
@@ -201,15 +210,15 @@ def _agree(s: Session) -> tuple[bool, bool]:
 
 def _read(s: Session) -> tuple[bool, bool]:
     """Take in the figures put aside, look for divergence, and agree with the other processes on stopping and saving."""
-    p, clip_norm = s.progress, s.settings.clip_norm
+    p = s.progress
     figures, counts = _figures(s)
     first_step, dead = p.step - len(counts), False
-    for number, ((loss, score, norm, without_gradient), count) in enumerate(zip(figures, counts, strict=True)):
+    for number, ((loss, score, norm, clipped, without_gradient), count) in enumerate(zip(figures, counts, strict=True)):
         p.sums.loss += loss
         p.sums.score += score
         p.sums.count += count
         p.sums.norm += norm if math.isfinite(norm) else 0.0  # fp16: such a step is skipped, and the scale lowered
-        p.sums.clipped += clip_norm is not None and norm > clip_norm
+        p.sums.clipped += clipped
         p.sums.steps += 1
         dead = without_gradient == 1.0
         if p.first_loss is None:
@@ -236,7 +245,7 @@ def _facts(s: Session, recent: Sums, seconds: float) -> dict[str, float | int | 
         "loss": recent.mean_loss,
         "accuracy": recent.mean_score,
         "learning_rate": s.optimizers[-1].param_groups[0]["lr"],
-        "gradient_norm": recent.norm / max(1, recent.steps) if s.settings.clip_norm is not None else None,
+        "gradient_norm": recent.norm / max(1, recent.steps) if s.settings.clips else None,
         "examples_per_second": round(rate, 2),
         "seconds_left": round((s.steps - p.step) * elapsed / max(1, p.step), 1),
     }

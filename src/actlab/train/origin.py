@@ -17,3 +17,5 @@ class Origin(Record):
     arguments: dict[str, Any] = Field(default_factory=dict)
     input_shape: tuple[int, ...] = ()
     multiply_adds: int | None = None
+    loss_unit: str = "nats per example"
+    files: dict[str, str] = Field(default_factory=dict)  # texts for the run directory, such as a vocabulary

@@ -14,14 +14,36 @@ from ..records import DataFacts
 
 
 class Part(Protocol):
-    """Examples in memory or behind an index: `part[indices]` is a batch (inputs, targets)."""
+    """Examples in memory or behind an index: `part[indices]` is a batch (inputs, targets).
+
+    Either may be a tensor or a tuple of tensors; the model is called with the inputs as they are.
+    """
 
     def __len__(self) -> int: ...
 
-    def __getitem__(self, indices: Tensor, /) -> tuple[Tensor, Tensor]: ...
+    def __getitem__(self, indices: Tensor, /) -> tuple[Any, Any]: ...
 
 
-def as_it_is(inputs: Tensor, training: bool) -> Tensor:
+Forward = Callable[[Any], Any]  # from inputs, as a part gives them, to outputs
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Figures beside the loss: `measure(forward, part)` goes over a whole part and names what it finds.
+
+    `best` is the one to choose the best epoch by: the highest wins, or with `lowest` the lowest.
+    """
+
+    measure: Callable[[Forward, Part], dict[str, float]]
+    best: str
+    lowest: bool = False
+
+    def value(self, found: dict[str, float]) -> float:
+        """What is better when it is higher."""
+        return -found[self.best] if self.lowest else found[self.best]
+
+
+def as_it_is(inputs: Any, training: bool) -> Any:
     """Inputs that need no preparation."""
     return inputs
 
@@ -37,8 +59,9 @@ class Parts:
     train: Part
     validation: Part | None = None
     test: Part | None = None
-    prepare: Callable[[Tensor, bool], Tensor] = as_it_is
+    prepare: Callable[[Any, bool], Any] = as_it_is
     facts: DataFacts | None = None
+    scores: Scores | None = None
 
     def described(self) -> DataFacts:
         """The facts given, or names and sizes where none were."""

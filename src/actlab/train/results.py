@@ -2,9 +2,10 @@
 
 import math
 import time
-from typing import Literal
+from typing import Any, Literal
 
 import torch
+from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor
 
 from .._language import say
@@ -20,7 +21,7 @@ def close_epoch(s: Session) -> None:
     """Evaluate, and add a row to the metrics."""
     keeping.check_divergence(s)
     p, began = s.progress, time.perf_counter()
-    done, clips = p.sums.since(p.at_epoch), s.settings.clip_norm is not None
+    done, clips = p.sums.since(p.at_epoch), s.settings.clips
     validation = _evaluate(s, "validation")
     test = _evaluate(s, "test") if s.settings.report_test else None
     classifies = (
@@ -39,6 +40,7 @@ def close_epoch(s: Session) -> None:
         test_accuracy=test.accuracy if test else None,
         gradient_norm=done.norm / max(1, done.steps) if clips else None,
         clipped_share=done.clipped / max(1, done.steps) if clips else None,
+        scores=validation.scores if validation else {},
     )
     if validation is not None:
         _compare_with_best(s, row.epoch, validation)
@@ -94,7 +96,10 @@ def _guessing(s: Session) -> str:
 
 
 def _compare_with_best(s: Session, epoch: int, validation: Evaluation) -> None:
-    value = validation.accuracy if validation.accuracy is not None else -validation.loss
+    if s.parts.scores is not None:
+        value = s.parts.scores.value(validation.scores)
+    else:
+        value = validation.accuracy if validation.accuracy is not None else -validation.loss
     if s.progress.best_value is None or value > s.progress.best_value:
         s.progress.best_value, s.progress.best_epoch = value, epoch
         keeping.keep_best(s)
@@ -113,17 +118,17 @@ def _evaluate(s: Session, name: Literal["validation", "test"], mistakes: int = 0
         for buffer in module.buffers():  # each process has its own running averages; those of the first one are kept
             torch.distributed.broadcast(buffer, 0)
 
-    def forward(inputs: Tensor) -> Tensor:
+    def forward(inputs: Any) -> Any:
         inputs = s.laid_out(s.parts.prepare(inputs, False))
         with s.fabric.autocast():
-            return module(inputs).float()
+            return apply_to_collection(module(inputs), Tensor, _in_float32)
 
     def after_batch() -> None:
         if s.signals.received is not None and s.fabric.world_size == 1:
             keeping.save(s)
             keeping.interrupt(s)
 
-    return evaluate(
+    found = evaluate(
         forward,
         part,
         s.plain_loss,
@@ -133,3 +138,12 @@ def _evaluate(s: Session, name: Literal["validation", "test"], mistakes: int = 0
         mistakes=mistakes,
         after_batch=after_batch,
     )
+    if s.parts.scores is None:
+        return found
+    with torch.no_grad():  # every process goes over the whole part, and finds the same
+        scores = s.parts.scores.measure(lambda inputs: forward(s.fabric.to_device(inputs)), part)
+    return found.model_copy(update={"scores": scores})
+
+
+def _in_float32(tensor: Tensor) -> Tensor:
+    return tensor.float() if tensor.is_floating_point() else tensor

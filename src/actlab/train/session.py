@@ -47,11 +47,11 @@ class Session:
     began: float
     progress: Progress = field(default_factory=Progress)
     signals: StopSignals = field(default_factory=StopSignals)
-    # of steps not yet read from the device: (loss, right answers, norm, no gradient), examples
+    # of steps not yet read from the device: (loss, right answers, norm, clipped, no gradient), examples
     pending: list[tuple[tuple[Tensor | float, ...], int]] = field(default_factory=list)
     parameters: list[nn.Parameter] = field(default_factory=list)
     frozen: list[nn.Module] = field(default_factory=list)  # parts that came in evaluation mode and stay in it
-    inputs: Tensor | None = None  # of the last step, to look for the layer that diverged
+    inputs: Any = None  # of the last step, to look for the layer that diverged
     classes: int = 0  # of a classifier
     best: dict[str, Tensor] | None = None  # the best weights, where there is no directory to keep them in
     saved_at: float = 0.0
@@ -105,9 +105,9 @@ class Session:
         for module in self.frozen:
             module.eval()
 
-    def laid_out(self, inputs: Tensor) -> Tensor:
+    def laid_out(self, inputs: Any) -> Any:
         """Inputs in the memory format of the model."""
-        if self.settings.channels_last and inputs.dim() == 4:
+        if self.settings.channels_last and torch.is_tensor(inputs) and inputs.dim() == 4:
             return inputs.contiguous(memory_format=torch.channels_last)
         return inputs
 
@@ -178,7 +178,10 @@ def _directory(place: Place, resume: bool, origin: Origin) -> RunDirectory | Non
     if place is None:
         return None
     path = Path(place() if callable(place) else place)
-    return RunDirectory.reopen(path, origin.plan) if resume else RunDirectory.create(path, origin.plan)
+    files = RunDirectory.reopen(path, origin.plan) if resume else RunDirectory.create(path, origin.plan)
+    for name, content in origin.files.items():
+        files.text(name, content)
+    return files
 
 
 def _finished(files: RunDirectory) -> Run | None:

@@ -39,6 +39,7 @@ class Settings(Record):
     schedule: Schedule = "constant"
     warmup: float = Field(default=0.2, ge=0, le=1)  # rising share of "triangular", "onecycle" and "cosine"
     clip_norm: float | None = Field(default=None, gt=0)  # of the gradient over all parameters, applied after unscaling
+    clip_value: float | None = Field(default=None, gt=0)  # of every element of the gradient, after clipping by norm
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     # decay per step of the averaged weights, which are then evaluated and kept
     ema: float | None = Field(default=None, gt=0, lt=1)
@@ -68,6 +69,11 @@ class Settings(Record):
             )
             raise PydanticCustomError("nesterov", "{text}", {"text": text})
         return self
+
+    @property
+    def clips(self) -> bool:
+        """Whether gradients are clipped, and their norm measured."""
+        return self.clip_norm is not None or self.clip_value is not None
 
     @property
     def shards(self) -> bool:

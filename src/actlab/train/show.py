@@ -134,5 +134,6 @@ def epoch_line(row: Epoch, epochs: int, examples_per_second: float) -> str:
                 f"{name} {say('loss', '损失')} {loss:.4f}"
                 + (f" {say('accuracy', '准确率')} {accuracy:.4f}" if accuracy is not None else "")
             )
+    parts += [f"{name} {value:.4f}" for name, value in row.scores.items()]
     parts.append(f"{examples_per_second:,.0f} {say('examples/s', '样本/秒')}")
     return "  ".join(parts)

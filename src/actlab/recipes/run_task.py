@@ -1,0 +1,109 @@
+"""Carrying out a plan for sentences, speech, series or text: task -> model -> fit -> report. Straight down."""
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from .. import _own, models, report
+from .._language import say
+from ..errors import ActlabError, UsageError, first_line
+from ..records import Run
+from ..tasks import Task
+from ..tasks.characters import Characters
+from ..tasks.digits import SpokenWords
+from ..tasks.forecasting import Forecasting
+from ..tasks.slots import Slots
+from ..train import Origin, Parts, fit
+from ..train.show import Quiet, Show
+from .planning import AnyDataPlan, CharacterPlan, ModelPlan, Plan, SeriesPlan, SlotPlan, SpeechPlan
+
+KINDS: dict[str, Any] = {"slots": Slots, "speech": SpokenWords, "series": Forecasting, "characters": Characters}
+_LOSS = {
+    "slots": "nats per sentence",
+    "series": "squared standard deviations",
+    "characters": "nats per character",
+}
+
+
+def run_task(
+    plan: Plan, *, place: str | Path | Callable[[], Path], resume: bool = False, show: Show | None = None
+) -> Run:
+    """Train as planned, write run directory and report, and return the record."""
+    task = open_task(plan.data, plan.settings.seed)
+    parts = task.parts()
+    torch.manual_seed(plan.settings.seed)
+    model = build_model(plan.model, task)
+    _check_fits(plan.model.name, model, parts, task)
+    origin = Origin(
+        recipe=plan.recipe,
+        preset=plan.preset,
+        plan=plan.model_dump(mode="json"),
+        model=plan.model.name,
+        arguments={"activation": plan.model.activation, **plan.model.arguments},
+        files=task.files(),
+        loss_unit=_LOSS.get(plan.data.task, "nats per example"),
+    )
+    where: dict[str, Path] = {}
+
+    def noted() -> Path:
+        where["path"] = Path(place() if callable(place) else place)
+        return where["path"]
+
+    done = fit(
+        model, parts, settings=plan.settings, loss=task.loss, run_dir=noted, resume=resume, origin=origin, show=show or Quiet()
+    )
+    if where:  # only the first process has been asked for the place
+        report.write(where["path"])
+    return done
+
+
+def open_task(data: AnyDataPlan, seed: int) -> Task:
+    """The task with its data."""
+    if isinstance(data, SlotPlan):
+        return Slots.open(data.source, validation=data.validation, limit=data.limit, seed=seed)
+    if isinstance(data, SpeechPlan):
+        given = data.model_dump(exclude={"task"})
+        return SpokenWords.open(**given, seed=seed)
+    if isinstance(data, SeriesPlan):
+        return Forecasting.open(**data.model_dump(exclude={"task"}))
+    assert isinstance(data, CharacterPlan)
+    if not data.source:
+        raise UsageError(
+            say("expected a text to learn from: name a file with --data FILE.txt", "需要一份文本：请用 --data FILE.txt 指定文件")
+        )
+    return Characters.open(data.source, length=data.length)
+
+
+def build_model(plan: ModelPlan, task: Task) -> nn.Module:
+    """The network with the sizes of the task. What the plan says itself goes before."""
+    offered = task.offered(plan.name)
+    if ":" in plan.name:
+        model = _own.module(plan.name, {"activation": plan.activation, **offered, **plan.arguments})
+    else:
+        known = inspect.signature(models.constructor(plan.name)).parameters
+        fitting = {name: value for name, value in offered.items() if name in known}
+        model = models.build(plan.name, **{"activation": plan.activation, **fitting, **plan.arguments})
+    return models.initialise(model, plan.initialise)
+
+
+def _check_fits(name: str, model: nn.Module, parts: Parts, task: Task) -> None:
+    """Refuse a network that cannot read the data, before anything is trained or written."""
+    modes = [(module, module.training) for module in model.modules()]
+    try:
+        inputs, targets = parts.train[torch.arange(min(2, len(parts.train)))]
+        with torch.no_grad():
+            outputs = model.eval()(parts.prepare(inputs, False))
+            (task.loss or nn.functional.cross_entropy)(outputs, targets)
+    except ActlabError:
+        raise
+    except Exception as error:
+        raise UsageError(
+            say(f"{name} does not fit this task: {first_line(error)}", f"{name} 不适合此任务：{first_line(error)}")
+        ) from error
+    finally:
+        for module, training in modes:
+            module.training = training
