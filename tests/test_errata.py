@@ -8,6 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from actlab.activations import get
+from actlab.layers import Recurrent, gradient_by_lag
 
 X = torch.linspace(-8, 8, 3201, dtype=torch.float64)
 
@@ -158,3 +159,19 @@ def test_maxout_is_convex_and_its_loss_is_not():
         return (unit(torch.tensor([scale, -scale])) - 1).square().item()
 
     assert error(0.0) > (error(-1.0) + error(1.0)) / 2
+
+
+def test_lstm_vanishes_with_closed_forget_gates():
+    """After 50 steps: torch's start keeps less than a tanh network does, open gates keep most."""
+    torch.manual_seed(0)
+    x = torch.randn(4, 50, 32, dtype=torch.float64)
+
+    def left(layer):
+        norms = gradient_by_lag(layer.double(), x)
+        return float(norms[-1] / norms[0])
+
+    tanh = Recurrent("elman", 32, 32)
+    nn.init.orthogonal_(tanh.fused.weight_hh_l0)
+    start, opened = Recurrent("lstm", 32, 32), Recurrent("lstm", 32, 32, forget_bias=math.log(50))
+    assert left(start) < 1e-3 * left(tanh) < 1e-6
+    assert left(opened) > 0.01

@@ -104,6 +104,7 @@ SCORES = {
     "mase": Both("mean absolute scaled error", "平均绝对标度误差"),
     "persistence": Both("RMSE of persistence (the last value stays)", "持续预测的均方根误差（保持上一个值）"),
     "linear": Both("RMSE of the linear ARX", "线性 ARX 的均方根误差"),
+    "linear_plain": Both("RMSE of the linear ARX of the series untransformed", "未变换序列上线性 ARX 的均方根误差"),
 }
 
 TEXTS = {

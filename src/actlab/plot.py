@@ -4,6 +4,7 @@ All is drawn on `Figure` objects of their own; nothing here touches pyplot or le
 """
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from ._plot_curves import Line, chart, draw_gradient, draw_learning_rate, draw_m
 from ._plot_events import Steps, read_steps
 from ._plot_filters import FirstLayer, first_layer, grid, png
 from ._plot_function import draw_function
+from ._plot_memory import draw_forecast, draw_memory
 from ._plot_svg import PALETTE
 from ._report_scores import Confusion, shades
 from ._report_text import Both, class_name, loss_unit, result_sentence, text
@@ -38,10 +40,12 @@ __all__ = [
     "draw_learning_rate",
     "draw_metric",
     "first_layer",
+    "forecast_picture",
     "grid",
     "lines",
     "logarithmic_loss",
     "matrix_pixels",
+    "memory_picture",
     "png",
     "read_steps",
     "run_picture",
@@ -101,21 +105,8 @@ def activation_picture(
     entry: "Activation", path: Path, lang: Language = "en", *, span: float = 5.0, **values: float
 ) -> Path:
     """Write f, f' and f'' of an activation from -span to span, as PNG of 1200 x 800 pixels or as SVG, by the file's ending."""
-    path = Path(path)
-    kind = path.suffix.lower().lstrip(".")
-    if kind not in ("png", "svg"):
-        raise UsageError(
-            say(f"expected a file ending in .png or .svg; got '{path}'", f"文件应以 .png 或 .svg 结尾；得到“{path}”")
-        )
-    write = _Writer(lang)
-    settings: Any = {
-        "font.family": write.families,
-        "axes.unicode_minus": False,
-        "svg.fonttype": "path",
-        "svg.hashsalt": entry.name,
-    }
-    with matplotlib.rc_context(settings):
-        figure = Figure(figsize=(9, 6), dpi=1200 / 9, facecolor="white", layout="constrained")
+
+    def draw(figure: Figure, write: _Writer) -> None:
         axes = figure.subplots()
         draw_function(axes, entry, write.lang, values, span)
         axes.axhline(0, color=PALETTE["muted"], linewidth=0.8, zorder=0)
@@ -128,6 +119,42 @@ def activation_picture(
         _title(axes, entry.name + (f"  ({listed})" if listed else ""))
         handles, labels = axes.get_legend_handles_labels()
         axes.legend(handles[::-1], labels[::-1], frameon=False, fontsize=11, labelcolor=PALETTE["ink"])
+
+    return _save(Path(path), lang, entry.name, (9, 6), draw)
+
+
+def memory_picture(gates: dict[str, Any], words: list[str], path: Path, lang: Language = "en") -> Path:
+    """Write gates, cell and output (time, units) of a recurrent layer over the words of a sentence, as PNG or SVG."""
+    maps = len(set(gates) - {"cell"}) + ("cell" in gates)
+    size = (max(7.0, min(24.0, 1.5 + 0.75 * len(words))), 1.2 + 1.5 * maps)
+    arrays = {name: np.asarray(value) for name, value in gates.items()}
+    return _save(Path(path), lang, "memory", size, lambda figure, write: draw_memory(figure, arrays, words, write))
+
+
+def forecast_picture(found: dict[str, Any], path: Path, lang: Language = "en") -> Path:
+    """Write a forecast beside what is known, as PNG or SVG; `found` is what `Forecasting.forecast` gives."""
+    return _save(Path(path), lang, "forecast", (9, 4), lambda figure, write: draw_forecast(figure, found, write))
+
+
+def _save(
+    path: Path, lang: Language, salt: str, size: tuple[float, float], draw: Callable[[Figure, _Writer], None]
+) -> Path:
+    """A picture of that many inches, as PNG or SVG by the file's ending."""
+    kind = path.suffix.lower().lstrip(".")
+    if kind not in ("png", "svg"):
+        raise UsageError(
+            say(f"expected a file ending in .png or .svg; got '{path}'", f"文件应以 .png 或 .svg 结尾；得到“{path}”")
+        )
+    write = _Writer(lang)
+    settings: Any = {
+        "font.family": write.families,
+        "axes.unicode_minus": False,
+        "svg.fonttype": "path",
+        "svg.hashsalt": salt,
+    }
+    with matplotlib.rc_context(settings):
+        figure = Figure(figsize=size, dpi=1200 / 9, facecolor="white", layout="constrained")
+        draw(figure, write)
         metadata = {"Software": None} if kind == "png" else {"Date": None}
         write_whole(path, lambda temporary: figure.savefig(temporary, format=kind, metadata=metadata))
     return path

@@ -27,11 +27,12 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     from ..errors import UnknownName
-    from ..recipes.load import Trained
+    from ..recipes.load import Trained, kind
+    from ..recipes.load_task import TrainedTask
 
     if part not in ("train", "validation", "test"):
         raise UnknownName("part", part, ("train", "validation", "test"))
-    trained = Trained(run)
+    trained = Trained(run) if kind(run) == "images" else TrainedTask(run)
     result = trained.evaluate(data, part, limit)
     if as_json:
         print(result.model_dump_json(exclude={"mistakes"}))
@@ -40,31 +41,91 @@ def evaluate(
     print(
         f"{part} {accuracy}{say('loss', '损失')} {result.loss:.4f}  {say(f'on {result.count:,} examples', f'共 {result.count:,} 个样本')}"
     )
+    for line in score_lines(result.scores):
+        print(line)
 
 
-@app.command(help=say("Classes and probabilities for images of your own.", "给出您自己图像的类别与概率。"))
+def score_lines(scores: dict[str, float]) -> list[str]:
+    """Scores of a task, one a line."""
+    from .._language import language
+    from .._report_text import score_name
+
+    return [f"  {getattr(score_name(name), language())} {value:.4f}" for name, value in scores.items()]
+
+
+@app.command(
+    help=say(
+        "What a trained run makes of your own images, sentences or recordings.", "用训练好的运行处理您自己的图像、句子或录音。"
+    )
+)
 def predict(
     run: RunPath,
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help=say("image files", "图像文件"))],
+    items: Annotated[
+        list[str],
+        typer.Argument(metavar="ITEM...", help=say("image files, sentences or .wav files", "图像文件、句子或 .wav 文件")),
+    ],
     top: Annotated[int, typer.Option(min=1, help=say("how many classes to show", "显示的类别数"))] = 3,
     as_json: AsJson = False,
 ) -> None:
+    from ..recipes.load import Trained, kind
+    from ..recipes.load_task import TrainedTask
+
+    found = kind(run)
+    if found == "images":
+        answers = Trained(run).predict([Path(item) for item in items], top)
+    else:
+        trained = TrainedTask(run, "slots", "speech")
+        read = trained.task.read if found == "slots" else lambda model, item: trained.task.hear(model, item, top)
+        answers = [read(trained.model, item) for item in items]
+    if as_json:
+        print(json.dumps(answers, ensure_ascii=False))
+    elif found == "slots":
+        _print_sentences(answers)
+    else:
+        _print_classes(answers, "image" if found == "images" else "recording")
+
+
+def _print_classes(answers: list[dict[str, Any]], what: str) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from ..recipes.load import Trained
-
-    answers = Trained(run).predict(images, top)
-    if as_json:
-        print(json.dumps(answers, ensure_ascii=False))
-        return
-    table = Table(say("image", "图像"), say("class", "类别"), say("probability", "概率"))
+    title = say("image", "图像") if what == "image" else say("recording", "录音")
+    table = Table(title, say("class", "类别"), say("probability", "概率"))
     for answer in answers:
         for number, (label, probability) in enumerate(answer["classes"].items()):
             table.add_row(
-                "" if number else answer["image"], label, f"{probability:.4f}", style="bold" if not number else "dim"
+                "" if number else answer[what], label, f"{probability:.4f}", style="bold" if not number else "dim"
             )
     Console().print(table)
+
+
+_COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "red")
+
+
+def _print_sentences(answers: list[dict[str, Any]]) -> None:
+    """Each sentence as a line in which every slot has its colour and its name, then the intent."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    colours: dict[str, str] = {}
+    for answer in answers:
+        line, open_slot = Text(), ""
+        for number, (word, label) in enumerate(zip(answer["words"], answer["slots"], strict=True)):
+            kind, _, slot = label.partition("-")
+            if open_slot and kind != "I":
+                line.append(f" {open_slot}]", style=f"dim {colours[open_slot]}")
+                open_slot = ""
+            line.append(" " if number else "")
+            if kind == "B":
+                colours.setdefault(slot, _COLOURS[len(colours) % len(_COLOURS)])
+                line.append("[", style=f"dim {colours[slot]}")
+                open_slot = slot
+            line.append(word, style=f"bold {colours[slot]}" if slot else "")
+        if open_slot:
+            line.append(f" {open_slot}]", style=f"dim {colours[open_slot]}")
+        console.print(line, soft_wrap=True)
+        console.print(f"  {say('intent', '意图')} {answer['intent']}  {answer['probability']:.4f}", soft_wrap=True)
 
 
 @app.command(help=say("List the runs in a folder.", "列出文件夹中的运行。"))

@@ -11,6 +11,7 @@ import typer
 from .._language import say
 from ..errors import UsageError
 from . import app
+from .results import score_lines
 
 if TYPE_CHECKING:
     from ..recipes import Plan
@@ -28,7 +29,12 @@ Text = str | None
 def train(
     name: Annotated[
         Text,
-        typer.Argument(help=say("alexnet, lenet, mlp, or file.py:callable", "alexnet、lenet、mlp 或 file.py:callable")),
+        typer.Argument(
+            help=say(
+                "alexnet, lenet, mlp, forecasting, slot-filling, spoken-digits, character-lm, or file.py:callable",
+                "alexnet、lenet、mlp、forecasting、slot-filling、spoken-digits、character-lm 或 file.py:callable",
+            )
+        ),
     ] = None,
     recipe: Annotated[
         Text, typer.Option(help=say("variant, e.g. fast, classic, accurate", "变体，如 fast、classic、accurate"))
@@ -40,8 +46,8 @@ def train(
         Text,
         typer.Option(
             help=say(
-                "fashion-mnist, sample, a folder of images, or file.py:callable",
-                "fashion-mnist、sample、图像文件夹或 file.py:callable",
+                "a data set (actlab data), a folder or file of your own, or file.py:callable",
+                "数据集名（见 actlab data）、自己的文件夹或文件，或 file.py:callable",
             )
         ),
     ] = None,
@@ -236,6 +242,8 @@ def _print_result(run: "Run", path: Path) -> None:
         accuracy = f"{say('accuracy', '准确率')} {run.test.accuracy:.4f}  " if run.test.accuracy is not None else ""
         count = say(f"on {run.test.count:,} examples", f"共 {run.test.count:,} 个样本")
         print(f"{say('test', '测试')} {accuracy}{say('loss', '损失')} {run.test.loss:.4f}  {count}")
+        for line in score_lines(run.test.scores):
+            print(line)
     clock = run.clock
     if clock.compute and run.examples:
         print(

@@ -1,6 +1,7 @@
 """Named data sets beside the images: where their files lie, and how they come from their public source, checked."""
 
 import hashlib
+import logging
 import os
 import sys
 import tempfile
@@ -14,6 +15,7 @@ from actlab._language import say
 from actlab.errors import ActlabError, first_line
 
 SECONDS_TO_ANSWER = 10
+_SHIPPED = Path(__file__).parent / "sample"
 _SNIPS = "https://raw.githubusercontent.com/sonos/nlu-benchmark/master/2017-06-custom-intent-engines/"
 
 
@@ -22,13 +24,14 @@ class Source:
     """A data set: its files by path with their SHA-256, or one zip archive whose members are checked together."""
 
     name: str
-    folder: str  # within ACTLAB_DATA and the cache
+    folder: str  # within ACTLAB_DATA
     summary: tuple[str, str]
     licence: str
     attribution: str
     url: str
     files: dict[str, str]
     archive: bool = False
+    shipped: bool = False  # with Actlab
     size_bytes: int = 0
 
     def path(self, folder: Path) -> Path:
@@ -37,7 +40,7 @@ class Source:
 
     def find(self) -> Path | None:
         """The folder that holds the data, if it is on this machine."""
-        places = [_cache() / self.folder]
+        places = [_cache() / self.name, *([_SHIPPED] if self.shipped else [])]
         if chosen := os.environ.get("ACTLAB_DATA"):
             home = Path(chosen).expanduser()
             places[:0] = [home / self.folder, home]
@@ -47,10 +50,10 @@ class Source:
         """The folder with the data, fetched if need be; raises ActlabError where that fails."""
         if found := self.find():
             return found
-        target = _cache() / self.folder
+        target = _cache() / self.name
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{self.folder}-") as work:
+            with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{self.name}-") as work:
                 filled = Path(work) / "filled"
                 filled.mkdir()
                 self._fetch(filled)
@@ -88,6 +91,7 @@ class Source:
 
         from ._download import Bar
 
+        pooch.get_logger().setLevel(logging.ERROR)
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         bar: Any = Bar(name) if sys.stderr.isatty() else False
@@ -193,6 +197,7 @@ SUNSPOTS = Source(
     attribution="SIDC, Royal Observatory of Belgium; NOAA; through statsmodels",
     url="https://raw.githubusercontent.com/statsmodels/statsmodels/main/statsmodels/datasets/sunspots/",
     size_bytes=3_000,
+    shipped=True,
     files={"sunspots.csv": "f67889b1d9002cd5227f0e0ef54e35b419cdd85a31279adef6f73fb41e5c0a9b"},
 )
 GLUCOSE = Source(

@@ -8,7 +8,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
+
+from .._language import say
+from ..errors import UsageError
 
 
 def _softmax_slope(y: Tensor, dy: Tensor) -> Tensor:
@@ -32,13 +34,23 @@ SLOPES: dict[str, Any] = {
 }
 
 
+def _refuse_second() -> None:
+    if torch.is_grad_enabled():
+        raise UsageError(
+            say(
+                "second derivatives of a peephole or Jordan layer go through its explicit steps: call layer.explicit(x)",
+                "窥视孔或 Jordan 层的二阶导数需用显式步骤：请调用 layer.explicit(x)",
+            )
+        )
+
+
 class _Peephole(torch.autograd.Function):
     """Works on (units, batch), in which the four gates of a step lie one after the other and every pass over one is contiguous."""
 
     @staticmethod
     def forward(ctx: Any, z: Tensor, h0: Tensor, c0: Tensor, weight: Tensor, peeps: Tensor) -> Any:
         steps, batch, units = z.shape[0], z.shape[1], h0.shape[-1]
-        gates = z.transpose(1, 2).contiguous()
+        gates = z.transpose(1, 2).clone(memory_format=torch.contiguous_format)
         h, c = z.new_empty(steps + 1, units, batch), z.new_empty(steps + 1, units, batch)
         t = z.new_empty(steps, units, batch)  # tanh of the cell
         h[0], c[0] = h0.T, c0.T
@@ -59,8 +71,8 @@ class _Peephole(torch.autograd.Function):
         return h[1:].transpose(1, 2), c[1:].transpose(1, 2)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, dh_all: Tensor, dc_all: Tensor) -> Any:
+        _refuse_second()
         gates, h, c, t, weight, peeps = ctx.saved_tensors
         units = t.shape[1]
         p_i, p_f, p_o = peeps[..., None].unbind()
@@ -114,8 +126,8 @@ class _Jordan(torch.autograd.Function):
         return torch.stack(u), hs, ys[1:].clone()
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, du_all: Tensor, dh_all: Tensor, dy_all: Tensor) -> Any:
+        _refuse_second()
         h, y, weight, out = ctx.saved_tensors
         f, g = (SLOPES[name] for name in ctx.names)
         dz, du = torch.empty_like(h), torch.empty_like(du_all)

@@ -31,6 +31,9 @@ class Recurrent(nn.Module):
     the state before the first step, which is zero otherwise. `truncate` cuts the gradient after so many steps, the state goes on
     (Williams & Peng 1990). `dropout` acts between layers. Parameters bear torch's names: `weight_ih_l0` to `bias_hh_l0_reverse`.
 
+    `forget_bias` is where the forget gates of an LSTM start (Jozefowicz, Zaremba & Sutskever 2015): torch's 0 forgets half at every
+    step, 1 is a common choice, log(T) keeps about T steps.
+
     Jordan layers remember their `outputs` numbers (`hidden` of them by default) through `output_activation`, and give them before it;
     `peephole` has three diagonal weights more, `weight_peep_l0`. Without `bias` there is none. Weights start as torch's do: uniform in
     +-1/sqrt(hidden).
@@ -52,6 +55,7 @@ class Recurrent(nn.Module):
         dropout: float = 0.0,
         learn_start: bool = False,
         truncate: int | None = None,
+        forget_bias: float | None = None,
     ):
         super().__init__()
         if cell not in CELLS:
@@ -76,6 +80,8 @@ class Recurrent(nn.Module):
         self.fused = self._torch_module()
         if self.fused is None:
             self._make_weights()
+        if forget_bias is not None:
+            self._open_forget_gates(forget_bias)
         self.start = (
             nn.ParameterList(nn.Parameter(torch.zeros(self._rows, 1, self.remembered)) for _ in range(self._parts))
             if learn_start
@@ -134,6 +140,22 @@ class Recurrent(nn.Module):
                     make("weight_ho" + end, self.remembered, self.hidden)
                     if self.bias:
                         make("bias_o" + end, self.remembered)
+
+    def _open_forget_gates(self, value: float) -> None:
+        if self.cell not in ("lstm", "peephole") or not self.bias:
+            raise UsageError(
+                say(
+                    f"forget_bias is for LSTM cells with biases; got {self.cell}{'' if self.bias else ' without'}",
+                    f"forget_bias 只适用于带偏置的 LSTM 单元；得到 {self.cell}{'' if self.bias else '（无偏置）'}",
+                )
+            )
+        gate = slice(self.hidden, 2 * self.hidden)
+        with torch.no_grad():
+            for number in range(self.layers):
+                for backwards in range(self._directions):
+                    weights = self._weights(number, bool(backwards))
+                    weights["bias_ih"][gate] = value
+                    weights["bias_hh"][gate] = 0
 
     def forward(self, x: Tensor, lengths: Tensor | None = None, state: State | None = None) -> tuple[Tensor, State]:
         """Outputs (batch, time, output_size) and the state after each sequence: tensors (layers * directions, batch, units).

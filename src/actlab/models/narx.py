@@ -65,10 +65,11 @@ class NARX(nn.Module):
             change = change + self.linear(seen)
         return change[:, 0] + (y[:, -1] if self.residual else 0)
 
-    def closed_loop(self, past: Tensor, inputs: Tensor | None, steps: int) -> Tensor:
+    def closed_loop(self, past: Tensor, inputs: Tensor | None, steps: int, *, fed: Tensor | None = None) -> Tensor:
         """Its own forecast (batch, steps) after `past` (batch, memory or more, inputs + 1), each output fed back.
 
-        `inputs` (batch, steps, inputs) are those of the steps to come.
+        `inputs` (batch, steps, inputs) are those of the steps to come. `fed` (batch, steps) are fed back in place of its own outputs:
+        with the true ones that is the open loop.
         """
         if past.shape[1] < self.memory or (self.inputs and (inputs is None or inputs.shape[1] < steps)):
             given = 0 if inputs is None else inputs.shape[1]
@@ -85,6 +86,6 @@ class NARX(nn.Module):
             row = empty if inputs is None or not self.inputs else torch.cat([inputs[:, step], empty], 1)
             y = self(torch.cat([window, row[:, None]], 1))
             found.append(y)
-            row = torch.cat([row[:, : self.inputs], y[:, None]], 1)
+            row = torch.cat([row[:, : self.inputs], (y if fed is None else fed[:, step])[:, None]], 1)
             window = torch.cat([window, row[:, None]], 1)[:, 1:]
         return torch.stack(found, 1)

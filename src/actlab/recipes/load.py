@@ -21,22 +21,21 @@ from .planning import Plan, read
 from .run import build_model, load_data, preparation
 
 
+def kind(directory: str | Path) -> str:
+    """What a run was trained for: "images", "slots", "speech", "series" or "characters"."""
+    Run.read(directory)
+    data = read_config(Path(directory)).get("data", {})
+    return str(data.get("task", "images")) if isinstance(data, dict) else "images"
+
+
 class Trained:
     """Record, plan and network of a run directory."""
 
     def __init__(self, directory: str | Path):
         self.path = Path(directory)
         self.run = Run.read(self.path)
-        config = read_config(self.path)
-        if "recipe" not in config:
-            raise UsageError(
-                say(
-                    f"'{self.path}' was made by fit() in Python, which keeps no recipe to build its model again; load model.safetensors there",
-                    f"“{self.path}”由 Python 中的 fit() 生成，没有可用于重建模型的配方；请在程序中加载 model.safetensors",
-                )
-            )
-        self.plan: Plan = read(config)
-        self.model = _with_weights(build_model(self.plan.model, self.run.data), self.path / "model.safetensors").eval()
+        self.plan: Plan = plan_of(self.path)
+        self.model = with_weights(build_model(self.plan.model, self.run.data), self.path / "model.safetensors").eval()
 
     def evaluate(
         self, source: str | None, part: Literal["train", "validation", "test"], limit: int | None
@@ -104,7 +103,20 @@ class Trained:
             return self.model(prepare(images, False))
 
 
-def _with_weights(model: nn.Module, path: Path) -> nn.Module:
+def plan_of(directory: Path) -> Plan:
+    """The plan a run was made by; raises UsageError if it has none."""
+    config = read_config(directory)
+    if "recipe" not in config:
+        raise UsageError(
+            say(
+                f"'{directory}' was made by fit() in Python, which keeps no recipe to build its model again; load model.safetensors there",
+                f"“{directory}”由 Python 中的 fit() 生成，没有可用于重建模型的配方；请在程序中加载 model.safetensors",
+            )
+        )
+    return read(config)
+
+
+def with_weights(model: nn.Module, path: Path) -> nn.Module:
     try:
         model.load_state_dict(load_tensors(path.read_bytes()))
     except FileNotFoundError:

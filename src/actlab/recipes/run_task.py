@@ -37,6 +37,8 @@ def run_task(
     parts = task.parts()
     torch.manual_seed(plan.settings.seed)
     model = build_model(plan.model, task)
+    if isinstance(task, Forecasting):
+        task.begin(model)
     _check_fits(plan.model.name, model, parts, task)
     origin = Origin(
         recipe=plan.recipe,

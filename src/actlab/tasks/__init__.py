@@ -24,6 +24,10 @@ class Task(Protocol):
         """Training, validation and test part."""
         ...
 
+    def take(self, other: Any) -> None:
+        """Use the data of another task of the same kind with the vocabularies and scales of this one."""
+        ...
+
     def files(self) -> dict[str, str]:
         """Texts for the run directory."""
         ...

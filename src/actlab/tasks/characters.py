@@ -56,6 +56,10 @@ class Characters:
         """From a run directory, without its text."""
         return cls(Vocabulary(tuple(json.loads(text_of(directory, _FILE)))))
 
+    def take(self, other: "Characters") -> None:
+        """Read another text with these characters."""
+        self._text, self.length, self.name = other._text, other.length, other.name
+
     def files(self) -> dict[str, str]:
         """The characters."""
         return {_FILE: json.dumps(self.characters.names, ensure_ascii=False) + "\n"}

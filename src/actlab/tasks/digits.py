@@ -7,7 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .._language import say
 from ..data import speech
+from ..errors import UsageError
 from ..records import DataFacts
 from ..train.parts import Parts
 from . import text_of
@@ -34,6 +36,17 @@ class SpokenWords:
         """From a run directory, without data."""
         content = json.loads(text_of(directory, _FILE))
         return cls(tuple(content["words"]), content["mels"])
+
+    def take(self, other: "SpokenWords") -> None:
+        """Hear other recordings of the same words; raises UsageError for other words."""
+        if other.classes != self.classes:
+            raise UsageError(
+                say(
+                    f"expected recordings of {', '.join(self.classes)}; got {', '.join(other.classes)}",
+                    f"应为这些词的录音：{'、'.join(self.classes)}；得到 {'、'.join(other.classes)}",
+                )
+            )
+        self._data = other._data
 
     def files(self) -> dict[str, str]:
         """The words and the number of bands."""

@@ -13,6 +13,7 @@ from .._language import say
 from ..data import series
 from ..data.series import Series
 from ..errors import UsageError
+from ..models import NARX
 from ..records import DataFacts
 from ..train.parts import Forward, Part, Parts, Scores
 from . import text_of
@@ -42,7 +43,11 @@ class SeriesPart:
 
     def windows(self, rows: Tensor) -> Tensor:
         """(batch, memory + 1, columns) that end with these rows."""
-        return self.values[rows[:, None] + torch.arange(-self.memory, 1)]
+        return self.windows_of(self.values, rows)
+
+    def windows_of(self, values: Tensor, rows: Tensor) -> Tensor:
+        """The same windows of other values (time, columns)."""
+        return values[rows[:, None] + torch.arange(-self.memory, 1)]
 
 
 class Forecasting:
@@ -58,6 +63,8 @@ class Forecasting:
         self.horizons, self.name, self.step = tuple(horizons), name, step
         self._data, self._cuts = data, cuts
         self._linear: LinearARX | None = None
+        self._plain: LinearARX | None = None  # of the series as it is, where it is learnt transformed
+        self._raw = torch.empty(0)
 
     @classmethod
     def open(cls, source: str, *, target: str | None, inputs: Sequence[str], memory: int, transform: Transform, horizons: Sequence[int], test_from: str, validation: float, limit: int | None) -> "Forecasting":  # fmt: skip
@@ -83,6 +90,20 @@ class Forecasting:
     def reopen(cls, directory: Path) -> "Forecasting":
         """From a run directory, without data."""
         return cls(**json.loads(text_of(directory, _FILE)))
+
+    def take(self, other: "Forecasting") -> None:
+        """Forecast another series of the same columns in these scales; raises UsageError for other columns."""
+        self._expect(other.columns)
+        self._data, self._cuts = other._data, other._cuts
+
+    def _expect(self, columns: Sequence[str]) -> None:
+        if tuple(columns) != self.columns:
+            raise UsageError(
+                say(
+                    f"expected the columns {', '.join(self.columns)}; got {', '.join(columns)}",
+                    f"需要列 {'、'.join(self.columns)}；得到 {'、'.join(columns)}",
+                )
+            )
 
     def files(self) -> dict[str, str]:
         """Columns and scales."""
@@ -130,6 +151,9 @@ class Forecasting:
                 )
             )
         self._linear = LinearARX(parts[0].windows(parts[0].rows))
+        if self.transform != "none":
+            self._raw = data.values.float()
+            self._plain = LinearARX(parts[0].windows_of(self._raw, parts[0].rows))
         facts = DataFacts(
             name=data.name,
             sizes={name: len(part) for name, part in zip(("train", "validation", "test"), parts, strict=True)},
@@ -138,6 +162,19 @@ class Forecasting:
         )
         validation = parts[1] if len(parts[1]) else None
         return Parts(parts[0], validation, parts[2], facts=facts, scores=Scores(lambda f, p: self._measure(f, p, p is parts[2]), "rmse", lowest=True))  # fmt: skip
+
+    def begin(self, model: Any) -> None:
+        """Let a network with a direct linear path start as the linear ARX, its hidden units silent: training adds what is not linear."""
+        linear = getattr(model, "linear", None)
+        if self._linear is None or not isinstance(model, NARX) or linear is None:
+            return
+        constant, *weights = self._linear.weights[:, 0].tolist()
+        if model.residual:
+            weights[-1] -= 1
+        with torch.no_grad():
+            linear.weight.copy_(torch.tensor([weights]))
+            model.output.weight.zero_()
+            model.output.bias.fill_(constant)
 
     def _measure(self, forward: Forward, part: Part, baselines: bool) -> dict[str, float]:
         """Root mean squared errors in the series' own unit: one step ahead, and closed loop at each horizon.
@@ -155,6 +192,8 @@ class Forecasting:
         found["mase"] = float(error.abs().mean() / naive.abs().mean())
         if baselines and self._linear is not None:
             found |= {"persistence": _root(naive), "linear": _root(self.unscaled(self._linear(windows)) - truth)}
+            if self._plain is not None:
+                found["linear_plain"] = _root(self._plain(part.windows_of(self._raw, part.rows)) - truth)
         for horizon in self.horizons:
             starts = self._whole(part, horizon)
             if not len(starts):
@@ -186,8 +225,7 @@ class Forecasting:
         begin, end = data.pieces[-1]
         known = len(self.columns) > 1
         first = end - steps if known else end
-        if tuple(data.columns) != self.columns:
-            raise UsageError(say(f"expected the columns {', '.join(self.columns)}; got {', '.join(data.columns)}", f"需要列 {'、'.join(self.columns)}；得到 {'、'.join(data.columns)}"))
+        self._expect(data.columns)
         if first - begin < self.memory:
             raise UsageError(
                 say(
@@ -207,7 +245,7 @@ class Forecasting:
             "step": self.step,
             "past_times": [data.times[row] for row in shown],
             "past": data.values[list(shown), -1].tolist(),
-            "times": [data.times[row] for row in range(first, end)] if known else [f"+{number}" for number in range(1, steps + 1)],
+            "times": [data.times[row] for row in range(first, end)] if known else _later(data.times, steps),
             "forecast": found.tolist(),
             "truth": data.values[first:end, -1].tolist() if known else [],
         }
@@ -270,3 +308,12 @@ def _at_or_after(time: str, wanted: str) -> bool:
         return float(time) >= float(wanted)
     except ValueError:
         return time >= wanted
+
+
+def _later(times: Sequence[str], steps: int) -> list[str]:
+    """Names of the steps after the last row: numbers go on, other times are counted from there."""
+    try:
+        last, before = float(times[-1]), float(times[-2])
+    except ValueError:
+        return [f"+{number}" for number in range(1, steps + 1)]
+    return [f"{last + (last - before) * number:g}" for number in range(1, steps + 1)]

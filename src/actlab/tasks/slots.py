@@ -75,6 +75,10 @@ class Slots:
         content = json.loads(text_of(directory, _FILE))
         return cls(*(Vocabulary(tuple(content[name])) for name in ("words", "letters", "slots", "intents")))
 
+    def take(self, other: "Slots") -> None:
+        """Read other sentences with these vocabularies."""
+        self._data = other._data
+
     def files(self) -> dict[str, str]:
         """The vocabularies."""
         found = {name: getattr(self, name).names for name in ("words", "letters", "slots", "intents")}

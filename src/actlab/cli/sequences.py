@@ -1,0 +1,108 @@
+"""`actlab forecast`, `trace` and `sample`: runs on series, sentences and text."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .._language import language, say
+from ..errors import UsageError
+from . import app
+from .results import AsJson, RunPath
+
+Picture = Annotated[Path | None, typer.Option("--plot", help=say("draw it into this PNG or SVG", "画到此 PNG 或 SVG"))]
+
+
+@app.command(
+    help=say(
+        "Forecast a series in closed loop: the network's own outputs take the place of the true ones.",
+        "闭环预测序列：用网络自己的输出代替真实值。",
+    )
+)
+def forecast(
+    run: RunPath,
+    steps: Annotated[int, typer.Option(min=1, max=100_000, help=say("how many steps ahead", "预测步数"))] = 24,
+    data: Annotated[
+        str | None, typer.Option(help=say("another series: a name or a CSV file", "其他序列：名称或 CSV 文件"))
+    ] = None,
+    picture: Picture = None,
+    as_json: AsJson = False,
+) -> None:
+    from ..data import series
+    from ..recipes.load_task import TrainedTask
+
+    trained = TrainedTask(run, "series")
+    plan: Any = trained.plan.data
+    columns = trained.task.columns
+    source = plan.source if data is None else data
+    loaded = series.load(source, target=columns[-1], inputs=columns[:-1])
+    found = trained.task.forecast(trained.model, loaded, steps)
+    if picture is not None:
+        from ..plot import forecast_picture
+
+        forecast_picture(found, picture, language())
+    if as_json:
+        print(json.dumps(found, ensure_ascii=False))
+        return
+    truth = found["truth"] or [None] * len(found["forecast"])
+    for time, value, true in zip(found["times"], found["forecast"], truth, strict=True):
+        print(f"{time}  {value:.4g}" + ("" if true is None else f"  {say('true', '真实')} {true:.4g}"))
+    if picture is not None:
+        print(picture)
+
+
+@app.command(
+    help=say(
+        "Show what a recurrent network remembers: its gates and its cell over a sentence or a recording.",
+        "展示循环网络的记忆：门与记忆单元随句子或录音的变化。",
+    )
+)
+def trace(
+    run: RunPath,
+    item: Annotated[str, typer.Argument(metavar="ITEM", help=say("a sentence or a .wav file", "句子或 .wav 文件"))],
+    picture: Annotated[
+        Path | None, typer.Option("--plot", help=say("where to draw it (default: trace.svg)", "图片位置（默认 trace.svg）"))
+    ] = None,
+    backwards: Annotated[
+        bool, typer.Option("--backwards", help=say("the direction that reads from the end", "从末尾读起的方向"))
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    from ..plot import memory_picture
+    from ..recipes.load_task import TrainedTask
+
+    trained = TrainedTask(run, "slots", "speech")
+    words, gates = trained.trace(item, backwards=backwards)
+    path = memory_picture({name: value.numpy() for name, value in gates.items()}, words, picture or Path("trace.svg"), language())
+    if as_json:
+        means = {name: value.mean(1).tolist() for name, value in gates.items()}
+        print(json.dumps({"words": words, "mean": means, "picture": str(path)}, ensure_ascii=False))
+        return
+    print(path)
+
+
+@app.command(help=say("Let a language model write on, character by character.", "让语言模型逐字符续写。"))
+def sample(
+    run: RunPath,
+    prompt: Annotated[str, typer.Option(help=say("how the text begins", "文本开头"))] = "\n",
+    length: Annotated[int, typer.Option(min=1, max=1_000_000, help=say("characters to write", "续写字符数"))] = 400,
+    temperature: Annotated[
+        float, typer.Option(help=say("0 takes the most probable, 1 draws as learnt", "0 取最可能者，1 按学到的概率抽取"))
+    ] = 0.8,
+    top_k: Annotated[int | None, typer.Option(help=say("draw from the k most probable", "只从最可能的 k 个中抽取"))] = None,
+    top_p: Annotated[
+        float | None, typer.Option(help=say("draw from the fewest that have this probability", "只从累计概率达到此值的最少字符中抽取"))
+    ] = None,
+    seed: Annotated[int, typer.Option(help=say("of the drawing", "抽取的随机种子"))] = 0,
+) -> None:
+    import torch
+
+    from ..recipes.load_task import TrainedTask
+
+    if not prompt:
+        raise UsageError(say("expected a prompt of at least one character; got none", "开头至少需要一个字符"))
+    trained = TrainedTask(run, "characters")
+    generator = torch.Generator().manual_seed(seed)
+    how = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "generator": generator}
+    print(trained.task.write(trained.model, prompt, length, **how))
