@@ -30,7 +30,9 @@ def steps(size: tuple[int, int, int, int]) -> dict[str, Callable[[], None]]:
     x = torch.randn(batch, time_, inputs)
     bare = nn.LSTM(inputs, hidden, batch_first=True)
     layers = {
-        cell: Recurrent(cell, inputs, hidden, **({"outputs": SLOTS, "output_activation": "softmax"} if cell == "jordan" else {}))
+        cell: Recurrent(
+            cell, inputs, hidden, **({"outputs": SLOTS, "output_activation": "softmax"} if cell == "jordan" else {})
+        )
         for cell in ("lstm", "peephole", "jordan", "elman", "gru")
     }
 

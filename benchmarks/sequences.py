@@ -45,7 +45,19 @@ def train(case: str, seed: int, given: argparse.Namespace) -> Path:
     place = given.folder / f"{recipe}-{preset}{'-' + speaker if speaker else ''}-seed-{seed}"
     if given.resume and (place / "run.json").exists() and Run.read(place).status == "finished":
         return place
-    command = [sys.executable, "-m", "actlab", "train", recipe, "--recipe", preset, "--seed", str(seed), "--out", str(place)]
+    command = [
+        sys.executable,
+        "-m",
+        "actlab",
+        "train",
+        recipe,
+        "--recipe",
+        preset,
+        "--seed",
+        str(seed),
+        "--out",
+        str(place),
+    ]
     command += ["--set", f"data.split={speaker}"] if speaker else []
     command += ["--resume"] if given.resume else []
     command += ["--epochs", "1", "--quiet"] if given.quick else []

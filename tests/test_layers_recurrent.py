@@ -33,7 +33,9 @@ def gradients(module, call, x):
     module.zero_grad()
     leaf = x.clone().requires_grad_()
     out, state = call(leaf)
-    loss = (out * torch.linspace(-1, 1, out.numel(), dtype=out.dtype).view_as(out)).sum() + sum(s.sin().sum() for s in state)
+    loss = (out * torch.linspace(-1, 1, out.numel(), dtype=out.dtype).view_as(out)).sum() + sum(
+        s.sin().sum() for s in state
+    )
     loss.backward()
     return [out, *state, leaf.grad, *(p.grad for p in module.parameters() if p.grad is not None)]
 
@@ -81,7 +83,9 @@ def test_explicit_steps_are_torchs_layers(cell, lengths, bidirectional):
             torch.testing.assert_close(found, wanted, **EXACT)
 
 
-@pytest.mark.parametrize("arguments", [{}, {"layers": 2}, {"bidirectional": True}, {"learn_start": True}, {"bias": False}], ids=str)
+@pytest.mark.parametrize(
+    "arguments", [{}, {"layers": 2}, {"bidirectional": True}, {"learn_start": True}, {"bias": False}], ids=str
+)
 @pytest.mark.parametrize("lengths", [None, LENGTHS], ids=["whole", "lengths"])
 @pytest.mark.parametrize("cell", CELLS)
 def test_fast_path_is_the_explicit_steps(cell, lengths, arguments):
@@ -120,7 +124,11 @@ def test_peephole_against_numpy(lengths):
     sides = []
     for suffix in ("", "_reverse"):
         state = {name: value.numpy() for name, value in layer.state_dict().items()}
-        weights = {"w": state[f"weight_ih_l0{suffix}"], "u": state[f"weight_hh_l0{suffix}"], "p": state[f"weight_peep_l0{suffix}"]}
+        weights = {
+            "w": state[f"weight_ih_l0{suffix}"],
+            "u": state[f"weight_hh_l0{suffix}"],
+            "p": state[f"weight_peep_l0{suffix}"],
+        }
         weights["b"] = state[f"bias_ih_l0{suffix}"] + state[f"bias_hh_l0{suffix}"]
         sides.append(peephole_by_hand(x.numpy(), weights, counts, backwards=bool(suffix)))
     np.testing.assert_allclose(layer(x, lengths)[0].detach().numpy(), np.concatenate(sides, -1), rtol=0, atol=1e-12)
@@ -176,7 +184,9 @@ def test_truncation_changes_gradients_and_no_values(cell, lengths):
     for a, b in zip(state, after, strict=True):
         torch.testing.assert_close(a, b, **EXACT)
     (gradient,) = torch.autograd.grad(found[0, 6].sum(), x)
-    assert gradient[0, 6].any() and not gradient[0, :6].any(), "step 7 begins a piece of three: nothing goes back beyond"
+    assert gradient[0, 6].any() and not gradient[0, :6].any(), (
+        "step 7 begins a piece of three: nothing goes back beyond"
+    )
 
 
 def test_state_goes_on():

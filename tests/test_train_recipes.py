@@ -233,4 +233,12 @@ def test_activation_layers_are_not_shared(name):
     with torch.device("meta"):
         model = models.build(name, activation="prelu")
     layers = [module for module in model.modules() if isinstance(module, nn.PReLU)]
-    assert len(layers) > 1 and len({id(layer.weight) for layer in layers}) == len(layers)
+    once = name in (
+        "character-lm",
+        "lstm",
+        "narx",
+        "rnn",
+        "tagger",
+    )  # one layer of units, whose activation is the same at every step
+    assert len(layers) == 1 if once else len(layers) > 1
+    assert len({id(layer.weight) for layer in layers}) == len(layers)

@@ -31,19 +31,27 @@ def draw_memory(figure: Figure, gates: dict[str, np.ndarray], words: list[str], 
     """
     guide = gates.get("cell", gates["state"])
     chosen = np.sort(np.argsort(-guide.std(0), kind="stable")[:_MOST_UNITS])
-    shown = [name for name in ("input", "forget", "output", "reset", "update", "candidate", "cell", "hidden", "state") if name in gates]
+    shown = [
+        name
+        for name in ("input", "forget", "output", "reset", "update", "candidate", "cell", "hidden", "state")
+        if name in gates
+    ]
     axes = np.atleast_1d(figure.subplots(len(shown), 1, sharex=True))
     for row, name in zip(axes, shown, strict=True):
         picked = chosen if gates[name].shape[1] == guide.shape[1] else slice(None)
         values = gates[name][:, picked].T
         top = 1.0 if name in _GATES else float(np.abs(values).max()) or 1.0
         low = 0.0 if name in _GATES else -top
-        image = row.imshow(values, aspect="auto", interpolation="nearest", vmin=low, vmax=top, cmap="viridis" if low == 0 else "RdBu_r")
+        image = row.imshow(
+            values, aspect="auto", interpolation="nearest", vmin=low, vmax=top, cmap="viridis" if low == 0 else "RdBu_r"
+        )
         row.set_title(write(NAMES[name]), loc="left", size=10, color=PALETTE["ink"])
         row.set_yticks([])
         row.set_ylabel(write(say("units", "单元")), size=8, color=PALETTE["muted"])
         figure.colorbar(image, ax=row, pad=0.01, fraction=0.03).ax.tick_params(labelsize=7)
-    axes[-1].set_xticks(range(len(words)), [write(word) for word in words], rotation=0 if len(words) < 12 else 60, size=9)
+    axes[-1].set_xticks(
+        range(len(words)), [write(word) for word in words], rotation=0 if len(words) < 12 else 60, size=9
+    )
 
 
 def draw_forecast(figure: Figure, found: dict[str, Any], write: Any) -> None:
@@ -55,13 +63,30 @@ def draw_forecast(figure: Figure, found: dict[str, Any], write: Any) -> None:
     if found["truth"]:
         axes.plot(place, found["truth"], color=PALETTE["test"], linewidth=1.2, label=write(say("truth", "真实值")))
     joined = [*past[-1:], *ahead]
-    axes.plot(range(len(past) - 1, len(past) + len(ahead)), joined, color=PALETTE["validation"], linewidth=1.8, label=write(say("forecast", "预测")))
+    axes.plot(
+        range(len(past) - 1, len(past) + len(ahead)),
+        joined,
+        color=PALETTE["validation"],
+        linewidth=1.8,
+        label=write(say("forecast", "预测")),
+    )
     axes.axvline(len(past) - 0.5, color=PALETTE["grid"], linewidth=1)
     times = [*found["past_times"], *found["times"]]
     ticks = np.unique(np.linspace(0, len(times) - 1, 6).round().astype(int))
     axes.set_xticks(ticks, [times[one] for one in ticks], size=8)
     axes.set_ylabel(write(found["columns"][-1]), size=9, color=PALETTE["muted"])
-    axes.set_xlabel(write(say(f"time, one step is a {found['step']}" if found["step"] in ("year", "step") else f"time, one step is {found['step']}", f"时间，每步为{found['step']}")), size=9, color=PALETTE["muted"])
+    axes.set_xlabel(
+        write(
+            say(
+                f"time, one step is a {found['step']}"
+                if found["step"] in ("year", "step")
+                else f"time, one step is {found['step']}",
+                f"时间，每步为{found['step']}",
+            )
+        ),
+        size=9,
+        color=PALETTE["muted"],
+    )
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     axes.legend(frameon=False, fontsize=9)

@@ -146,7 +146,11 @@ def epochs(run: Run) -> str:
         cells = [f"{row['epoch']}{' ★' if best else ''}", *(_cell(name, row.get(name)) for name in columns[1:])]
         body += f"<tr class='{'best' if best else ''}'>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>\n"
     table = f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
-    return section(text("epochs.title"), note(text("epochs.units" if run.best_epoch is None else "epochs.best", unit=loss_unit(run))), table)
+    return section(
+        text("epochs.title"),
+        note(text("epochs.units" if run.best_epoch is None else "epochs.best", unit=loss_unit(run))),
+        table,
+    )
 
 
 def _heading(name: str) -> Both | str:

@@ -84,7 +84,6 @@ class Epoch(Record):
     clipped_share: float | None = None  # share of steps in which the gradient was clipped
     scores: dict[str, float] = Field(default_factory=dict)  # of the validation part, by the task: slot_f1, rmse
 
-
     def flat(self) -> dict[str, Any]:
         """Its columns: the scores each for itself."""
         plain = self.model_dump(exclude={"scores"})

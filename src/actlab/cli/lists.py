@@ -68,20 +68,16 @@ def data(
         str | None, typer.Argument(help=say("a data set to fetch and check", "要获取并检查的数据集"))
     ] = None,
 ) -> None:
-    from ..data import images
+    from ..data import catalogue
 
     if name is None:
-        for one in images.available():
+        for one in catalogue.available():
             missing = say("not here yet; 'actlab data NAME' fetches it", "尚未获取；用 actlab data 名称 获取")
             size = f"{one.size_bytes / 1e6:.1f} MB"
             print(f"{one.name}: {one.summary}\n  {one.licence}; {one.attribution}\n  {size}, {one.found or missing}")
         return
-    loaded = images.load(name, validation=0)
-    sizes = say(
-        f"{len(loaded.train):,} training and {len(loaded.test):,} test images, {len(loaded.classes)} classes, checked",
-        f"{len(loaded.train):,} 张训练图像，{len(loaded.test):,} 张测试图像，{len(loaded.classes)} 个类别，已检查",
-    )
-    print(f"{name}: {sizes}\n{images.locate(name) if name in [one.name for one in images.available()] else name}")
+    found, where = catalogue.check(name)
+    print(f"{name}: {found}{say(', checked', '，已检查')}\n{where}")
 
 
 def _shape(text: str) -> tuple[int, ...]:

@@ -55,14 +55,17 @@ def score_lines(scores: dict[str, float]) -> list[str]:
 
 @app.command(
     help=say(
-        "What a trained run makes of your own images, sentences or recordings.", "用训练好的运行处理您自己的图像、句子或录音。"
+        "What a trained run makes of your own images, sentences or recordings.",
+        "用训练好的运行处理您自己的图像、句子或录音。",
     )
 )
 def predict(
     run: RunPath,
     items: Annotated[
         list[str],
-        typer.Argument(metavar="ITEM...", help=say("image files, sentences or .wav files", "图像文件、句子或 .wav 文件")),
+        typer.Argument(
+            metavar="ITEM...", help=say("image files, sentences or .wav files", "图像文件、句子或 .wav 文件")
+        ),
     ],
     top: Annotated[int, typer.Option(min=1, help=say("how many classes to show", "显示的类别数"))] = 3,
     as_json: AsJson = False,

@@ -62,7 +62,8 @@ def trace(
     run: RunPath,
     item: Annotated[str, typer.Argument(metavar="ITEM", help=say("a sentence or a .wav file", "句子或 .wav 文件"))],
     picture: Annotated[
-        Path | None, typer.Option("--plot", help=say("where to draw it (default: trace.svg)", "图片位置（默认 trace.svg）"))
+        Path | None,
+        typer.Option("--plot", help=say("where to draw it (default: trace.svg)", "图片位置（默认 trace.svg）")),
     ] = None,
     backwards: Annotated[
         bool, typer.Option("--backwards", help=say("the direction that reads from the end", "从末尾读起的方向"))
@@ -74,7 +75,9 @@ def trace(
 
     trained = TrainedTask(run, "slots", "speech")
     words, gates = trained.trace(item, backwards=backwards)
-    path = memory_picture({name: value.numpy() for name, value in gates.items()}, words, picture or Path("trace.svg"), language())
+    path = memory_picture(
+        {name: value.numpy() for name, value in gates.items()}, words, picture or Path("trace.svg"), language()
+    )
     if as_json:
         means = {name: value.mean(1).tolist() for name, value in gates.items()}
         print(json.dumps({"words": words, "mean": means, "picture": str(path)}, ensure_ascii=False))
@@ -88,11 +91,17 @@ def sample(
     prompt: Annotated[str, typer.Option(help=say("how the text begins", "文本开头"))] = "\n",
     length: Annotated[int, typer.Option(min=1, max=1_000_000, help=say("characters to write", "续写字符数"))] = 400,
     temperature: Annotated[
-        float, typer.Option(help=say("0 takes the most probable, 1 draws as learnt", "0 取最可能者，1 按学到的概率抽取"))
+        float,
+        typer.Option(help=say("0 takes the most probable, 1 draws as learnt", "0 取最可能者，1 按学到的概率抽取")),
     ] = 0.8,
-    top_k: Annotated[int | None, typer.Option(help=say("draw from the k most probable", "只从最可能的 k 个中抽取"))] = None,
+    top_k: Annotated[
+        int | None, typer.Option(help=say("draw from the k most probable", "只从最可能的 k 个中抽取"))
+    ] = None,
     top_p: Annotated[
-        float | None, typer.Option(help=say("draw from the fewest that have this probability", "只从累计概率达到此值的最少字符中抽取"))
+        float | None,
+        typer.Option(
+            help=say("draw from the fewest that have this probability", "只从累计概率达到此值的最少字符中抽取")
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(help=say("of the drawing", "抽取的随机种子"))] = 0,
 ) -> None:

@@ -213,15 +213,15 @@ def place(out: Path | None, plan: "Plan", resume: bool, folder: Path = Path("run
 
 def _absolute(name: str | None) -> str | None:
     """A file or folder of the user's by its full path, so that the run can be used from anywhere."""
-    from ..data.images import NAMES
+    from ..data.catalogue import names
 
-    if name is None or name in NAMES:
+    if name is None or name in names():
         return name
     file, colon, what = name.rpartition(":")
     if colon and file.endswith(".py"):
         return f"{Path(file).expanduser().resolve()}:{what}"
     folder = Path(name).expanduser()
-    return str(folder.resolve()) if not colon and folder.is_dir() else name
+    return str(folder.resolve()) if not colon and folder.exists() else name
 
 
 def _given(**options: Any) -> dict[str, Any]:

@@ -39,7 +39,9 @@ def read_folder(folder: Path) -> dict[str, list[Utterance]]:
             found.setdefault(part, []).extend(_snips(file))
         return found
     for path in sorted(folder.iterdir()):
-        part = next((name for start, name in _PARTS.items() if re.search(rf"(^|[^a-z]){start}([^a-z]|$)", path.name)), None)
+        part = next(
+            (name for start, name in _PARTS.items() if re.search(rf"(^|[^a-z]){start}([^a-z]|$)", path.name)), None
+        )
         if part and path.is_dir() and (path / "seq.in").exists():
             found.setdefault(part, []).extend(_three_files(path))
         elif part and path.is_file():
@@ -88,7 +90,10 @@ def _three_files(folder: Path) -> Iterator[Utterance]:
     intents = decode(label.read_bytes()).splitlines() if label.exists() else [""] * len(lines[0])
     if not len(lines[0]) == len(lines[1]) == len(intents):
         raise ActlabError(
-            say(f"seq.in, seq.out and label in '{folder}' differ in length", f"“{folder}”中 seq.in、seq.out 与 label 行数不同")
+            say(
+                f"seq.in, seq.out and label in '{folder}' differ in length",
+                f"“{folder}”中 seq.in、seq.out 与 label 行数不同",
+            )
         )
     for number, (words, slots, intent) in enumerate(zip(*lines, intents, strict=True), 1):
         yield _checked(words.split(), slots.split(), intent.strip(), folder / "seq.in", number)
@@ -96,7 +101,7 @@ def _three_files(folder: Path) -> Iterator[Utterance]:
 
 def _lines(file: Path) -> Iterator[Utterance]:
     text = decode(file.read_bytes())
-    form = _columns if "<=>" not in text and "\t" not in text.split("\n", 1)[0] or _is_columns(text) else _rows
+    form = _columns if ("<=>" not in text and "\t" not in text.split("\n", 1)[0]) or _is_columns(text) else _rows
     yield from form(text, file)
 
 

@@ -7,6 +7,7 @@ series.pieces  # (first, last + 1) of every stretch without a gap
 
 import csv
 import gzip
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -131,7 +132,10 @@ def _moment(text: str) -> float | None:
 def _clock_column(head: list[str], rows: list[list[str]]) -> int | None:
     """The column that says when: one of dates, or one called year, time, date or the like."""
     for place, name in enumerate(head):
-        if any(word in name.lower() for word in ("time", "date", "year", "month", "day")) and _moment(rows[0][place]) is not None:
+        if (
+            any(word in name.lower() for word in ("time", "date", "year", "month", "day"))
+            and _moment(rows[0][place]) is not None
+        ):
             return place
     return None
 
@@ -145,14 +149,18 @@ def _last_number(head: list[str], rows: list[list[str]], clock: int | None, path
 
 def _step(moments: list[float | None]) -> tuple[float | None, str]:
     """The usual step between two rows (their median), and its name."""
-    steps = sorted(b - a for a, b in zip(moments, moments[1:], strict=False) if a is not None and b is not None)
+    steps = sorted(b - a for a, b in itertools.pairwise(moments) if a is not None and b is not None)
     if not steps:
         return None, say("step", "步")
     usual = steps[len(steps) // 2]
     if moments[0] is not None and moments[0] > 1e6:  # seconds
         minutes = usual / 60
-        return usual, say(f"{minutes:g} minutes", f"{minutes:g} 分钟") if minutes < 1440 else say(f"{minutes / 1440:g} days", f"{minutes / 1440:g} 天")
-    return usual, say("year", "年") if usual == 1 and moments[0] is not None and 1000 < moments[0] < 3000 else say("step", "步")
+        return usual, say(f"{minutes:g} minutes", f"{minutes:g} 分钟") if minutes < 1440 else say(
+            f"{minutes / 1440:g} days", f"{minutes / 1440:g} 天"
+        )
+    return usual, say("year", "年") if usual == 1 and moments[0] is not None and 1000 < moments[0] < 3000 else say(
+        "step", "步"
+    )
 
 
 def _spaced(moments: list[float | None], gap: float | None) -> list[int]:

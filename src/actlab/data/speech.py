@@ -63,7 +63,12 @@ def read_wave(path: str | Path) -> Tensor:
     path = Path(path).expanduser()
     try:
         with wave.open(str(path), "rb") as file:
-            rate, channels, width, count = file.getframerate(), file.getnchannels(), file.getsampwidth(), file.getnframes()
+            rate, channels, width, count = (
+                file.getframerate(),
+                file.getnchannels(),
+                file.getsampwidth(),
+                file.getnframes(),
+            )
             content = file.readframes(count)
     except FileNotFoundError:
         raise UsageError(say(f"expected a wave file; there is no '{path}'", f"没有 WAV 文件“{path}”")) from None
@@ -76,7 +81,10 @@ def read_wave(path: str | Path) -> Tensor:
         ) from error
     if width not in _WIDTHS:
         raise ActlabError(
-            say(f"'{path}' has {8 * width} bits a sample; expected 8, 16 or 32", f"“{path}”每个采样 {8 * width} 位；应为 8、16 或 32")
+            say(
+                f"'{path}' has {8 * width} bits a sample; expected 8, 16 or 32",
+                f"“{path}”每个采样 {8 * width} 位；应为 8、16 或 32",
+            )
         )
     if len(content) < count * channels * width or not content:
         raise ActlabError(
@@ -102,7 +110,15 @@ def read_wave(path: str | Path) -> Tensor:
 def _resampled(sound: Tensor, rate: int) -> Tensor:
     from math import gcd
 
-    from scipy.signal import resample_poly
+    try:
+        from scipy.signal import resample_poly
+    except ImportError:
+        raise ActlabError(
+            say(
+                f"recordings at {rate} Hz are resampled by scipy, which is not installed; run: pip install 'actlab[sequences]'",
+                f"{rate} Hz 的录音需要 scipy 重采样，但尚未安装；请运行：pip install 'actlab[sequences]'",
+            )
+        ) from None
 
     common = gcd(rate, RATE)
     return torch.from_numpy(resample_poly(sound.double().numpy(), RATE // common, rate // common)).float()
@@ -151,19 +167,27 @@ def load(
     files = sorted(folder.glob("*_*_*.wav"))
     if not files:
         raise ActlabError(
-            say(f"expected files DIGIT_SPEAKER_INDEX.wav in '{folder}'; there are none", f"“{folder}”中没有 数字_说话人_序号.wav 文件")
+            say(
+                f"expected files DIGIT_SPEAKER_INDEX.wav in '{folder}'; there are none",
+                f"“{folder}”中没有 数字_说话人_序号.wav 文件",
+            )
         )
     names = [file.stem.rsplit("_", 2) for file in files]
     speakers = sorted({speaker for _, speaker, _ in names})
     if split != "official" and split not in speakers:
         raise UnknownName(say("split", "划分方式"), split, ["official", *speakers])
-    tested = [index.isdecimal() and int(index) < 5 if split == "official" else speaker == split for _, speaker, index in names]
+    tested = [
+        index.isdecimal() and int(index) < 5 if split == "official" else speaker == split for _, speaker, index in names
+    ]
     classes = tuple(sorted({word for word, _, _ in names}))
     labels = torch.tensor([classes.index(word) for word, _, _ in names])
     test = torch.tensor(tested)
     if test.all() or not test.any():
         raise ActlabError(
-            say(f"the split '{split}' leaves nothing to train or to test on in '{folder}'", f"“{folder}”按“{split}”划分后训练或测试部分为空")
+            say(
+                f"the split '{split}' leaves nothing to train or to test on in '{folder}'",
+                f"“{folder}”按“{split}”划分后训练或测试部分为空",
+            )
         )
     kept = (~test).nonzero().flatten()
     held = kept[draw(labels[kept], min(validation, len(kept) // 5), seed)]

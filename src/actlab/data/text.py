@@ -76,11 +76,13 @@ def load_slots(
         raise ActlabError(say(f"'{folder}' holds no test sentences", f"“{folder}”中没有测试句子"))
     if limit is not None:
         parts = {name: _draw(part, limit, seed) for name, part in parts.items()}
-    facts = {"licence": SNIPS.licence, "attribution": SNIPS.attribution} if named else {}
     return SlotData(
         name=SNIPS.name if named else folder.name,
-        **{name: tuple(parts[name]) for name in ("train", "validation", "test")},
-        **facts,
+        train=tuple(parts["train"]),
+        validation=tuple(parts["validation"]),
+        test=tuple(parts["test"]),
+        licence=SNIPS.licence if named else "",
+        attribution=SNIPS.attribution if named else "",
     )
 
 
@@ -93,11 +95,17 @@ def read_text(path: str | Path) -> str:
         text = file.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise UsageError(
-            say(f"'{path}' is not UTF-8 (byte {error.start}); convert it first", f"“{path}”不是 UTF-8（第 {error.start} 字节）；请先转换")
+            say(
+                f"'{path}' is not UTF-8 (byte {error.start}); convert it first",
+                f"“{path}”不是 UTF-8（第 {error.start} 字节）；请先转换",
+            )
         ) from None
     if len(text) < 1000:
         raise UsageError(
-            say(f"expected at least 1,000 characters to learn from; '{path}' has {len(text)}", f"至少需要 1,000 个字符；“{path}”只有 {len(text)} 个")
+            say(
+                f"expected at least 1,000 characters to learn from; '{path}' has {len(text)}",
+                f"至少需要 1,000 个字符；“{path}”只有 {len(text)} 个",
+            )
         )
     return text
 

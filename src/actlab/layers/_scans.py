@@ -71,8 +71,9 @@ class _Peephole(torch.autograd.Function):
         return h[1:].transpose(1, 2), c[1:].transpose(1, 2)
 
     @staticmethod
-    def backward(ctx: Any, dh_all: Tensor, dc_all: Tensor) -> Any:
+    def backward(ctx: Any, *gradients: Tensor) -> Any:
         _refuse_second()
+        dh_all, dc_all = gradients
         gates, h, c, t, weight, peeps = ctx.saved_tensors
         units = t.shape[1]
         p_i, p_f, p_o = peeps[..., None].unbind()
@@ -101,7 +102,10 @@ class _Peephole(torch.autograd.Function):
             torch.mm(turned, a, out=dh)
         together = da.transpose(0, 1).flatten(1)
         dpeeps = torch.stack(
-            [(da[:, gate * units : (gate + 1) * units] * cells).sum((0, 2)) for gate, cells in ((0, c[:-1]), (1, c[:-1]), (3, c[1:]))]
+            [
+                (da[:, gate * units : (gate + 1) * units] * cells).sum((0, 2))
+                for gate, cells in ((0, c[:-1]), (1, c[:-1]), (3, c[1:]))
+            ]
         )
         dweight = together @ h[:-1].transpose(0, 1).flatten(1).T
         return da.transpose(1, 2), dh.T, dc.T, dweight, dpeeps
@@ -109,9 +113,7 @@ class _Peephole(torch.autograd.Function):
 
 class _Jordan(torch.autograd.Function):
     @staticmethod
-    def forward(
-        ctx: Any, z: Tensor, y0: Tensor, weight: Tensor, out: Tensor, bias: Tensor, f: str, g: str
-    ) -> Any:
+    def forward(ctx: Any, z: Tensor, y0: Tensor, weight: Tensor, out: Tensor, bias: Tensor, f: str, g: str) -> Any:
         value, squash = VALUES[f], VALUES[g]
         h, y, u, now_y = [], [y0], [], y0
         turned, back = weight.T, out.T
@@ -126,8 +128,9 @@ class _Jordan(torch.autograd.Function):
         return torch.stack(u), hs, ys[1:].clone()
 
     @staticmethod
-    def backward(ctx: Any, du_all: Tensor, dh_all: Tensor, dy_all: Tensor) -> Any:
+    def backward(ctx: Any, *gradients: Tensor) -> Any:
         _refuse_second()
+        du_all, dh_all, dy_all = gradients
         h, y, weight, out = ctx.saved_tensors
         f, g = (SLOPES[name] for name in ctx.names)
         dz, du = torch.empty_like(h), torch.empty_like(du_all)

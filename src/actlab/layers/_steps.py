@@ -51,9 +51,7 @@ def lstm(z: Tensor, state: tuple[Tensor, ...], weight: Tensor, f: Function, gate
     return Step(h, (h, c), {"input": i, "forget": f_, "candidate": g, "output": o, "cell": c})
 
 
-def peephole(
-    z: Tensor, state: tuple[Tensor, ...], weight: Tensor, peeps: Tensor, f: Function, gate: Function
-) -> Step:
+def peephole(z: Tensor, state: tuple[Tensor, ...], weight: Tensor, peeps: Tensor, f: Function, gate: Function) -> Step:
     """The LSTM whose gates also see the cell: input and forget gate the one before, the output gate the new one.
 
     `peeps` (3, units) are the diagonal weights of input, forget and output gate. Source: Gers, Schraudolph & Schmidhuber 2002, JMLR 3.
@@ -67,9 +65,7 @@ def peephole(
     return Step(h, (h, c), {"input": i, "forget": f_, "candidate": g, "output": o, "cell": c})
 
 
-def gru(
-    z: Tensor, state: tuple[Tensor, ...], weight: Tensor, bias: Tensor | None, f: Function, gate: Function
-) -> Step:
+def gru(z: Tensor, state: tuple[Tensor, ...], weight: Tensor, bias: Tensor | None, f: Function, gate: Function) -> Step:
     """h_t = (1 - u_t) n_t + u_t h_{t-1}, n_t = f(W x_t + r_t (U h_{t-1} + b)): torch's form, whose reset gate comes after the matrix.
 
     `bias` is that of the matrix U alone. Source: Cho et al. 2014, arXiv:1406.1078, version 1.

@@ -68,13 +68,21 @@ class Recurrent(nn.Module):
                     "truncate 只适用于单向网络；双向时请去掉",
                 )
             )
-        self.cell, self.inputs, self.hidden, self.layers, self.bidirectional = cell, inputs, hidden, layers, bidirectional
+        self.cell, self.inputs, self.hidden, self.layers, self.bidirectional = (
+            cell,
+            inputs,
+            hidden,
+            layers,
+            bidirectional,
+        )
         self.remembered = (outputs or hidden) if cell == "jordan" else hidden  # units of the state
         self.bias, self.dropout, self.truncate = bias, dropout, truncate
         self.activation = layer(activation)()
         self.gate = layer(gate)()
         # of the whole output vector, so that softmax may be one
-        self.output_activation = get(output_activation).module() if isinstance(output_activation, str) else output_activation()
+        self.output_activation = (
+            get(output_activation).module() if isinstance(output_activation, str) else output_activation()
+        )
         names = (activation, gate, output_activation)
         self._names = tuple(name if isinstance(name, str) else None for name in names)
         self.fused = self._torch_module()
@@ -282,7 +290,9 @@ class Recurrent(nn.Module):
         if self.cell == "elman":
             return _steps.elman(z, state, weight, f)
         if self.cell == "jordan":
-            return _steps.jordan(z, state, weight, weights["weight_ho"], weights.get("bias_o"), f, self.output_activation)
+            return _steps.jordan(
+                z, state, weight, weights["weight_ho"], weights.get("bias_o"), f, self.output_activation
+            )
         if self.cell == "gru":
             return _steps.gru(z, state, weight, weights.get("bias_hh"), f, gate)
         if self.cell == "peephole":
@@ -339,5 +349,8 @@ def _check(**sizes: Any) -> None:
     for name, value in sizes.items():
         if type(value) is not int or value < 1:
             raise UsageError(
-                say(f"{name} must be a whole number of at least 1; got {value!r}", f"{name} 应为至少 1 的整数；得到 {value!r}")
+                say(
+                    f"{name} must be a whole number of at least 1; got {value!r}",
+                    f"{name} 应为至少 1 的整数；得到 {value!r}",
+                )
             )

@@ -103,13 +103,16 @@ def summary_line(name: str) -> str:
             "LSTM, with peepholes too, or GRU, over sequences of vectors", "处理向量序列的 LSTM（可带窥视孔）或 GRU"
         ),
         "narx": say(
-            "the next value of a series from its past and its inputs; without inputs NAR", "由过去的值和输入预测序列的下一个值；无输入时为 NAR"
+            "the next value of a series from its past and its inputs; without inputs NAR",
+            "由过去的值和输入预测序列的下一个值；无输入时为 NAR",
         ),
         "rnn": say(
             "Elman's network, which remembers its hidden units, and Jordan's, which remembers its outputs",
             "Elman 网络（记住隐藏单元）与 Jordan 网络（记住输出）",
         ),
-        "tagger": say("words to slots and intent, by any of the recurrent networks", "从词到槽位与意图，可用任一循环网络"),
+        "tagger": say(
+            "words to slots and intent, by any of the recurrent networks", "从词到槽位与意图，可用任一循环网络"
+        ),
         "tdnn": say(
             "time-delay network: every unit sees the layer below at a few steps", "时延网络：每个单元看到下层的若干时刻"
         ),

@@ -45,5 +45,5 @@ class CharacterLM(nn.Module):
 
     def continued(self, text: Tensor, state: tuple[Tensor, ...] | None) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Scores (batch, time, characters) and the state to go on from."""
-        steps, state = self.recurrent(self.dropout(self.characters(text.long())), state=state)
-        return self.output(self.dropout(steps)), state
+        steps, after = self.recurrent(self.dropout(self.characters(text.long())), state=state)
+        return self.output(self.dropout(steps)), after

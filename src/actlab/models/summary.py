@@ -2,9 +2,13 @@
 
 from dataclasses import dataclass
 from math import prod
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
+
+from ..layers import Recurrent
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,15 @@ _SPATIAL = (
     nn.AvgPool2d,
     nn.AvgPool3d,
 )
-_MIXING = (nn.Linear, nn.Flatten, nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
+_MIXING = (
+    nn.Linear,
+    nn.RNNBase,
+    Recurrent,
+    nn.Flatten,
+    nn.AdaptiveAvgPool1d,
+    nn.AdaptiveAvgPool2d,
+    nn.AdaptiveMaxPool2d,
+)
 
 
 def summarise(model: nn.Module, input_shape: tuple[int, ...]) -> Summary:
@@ -59,7 +71,8 @@ def summarise(model: nn.Module, input_shape: tuple[int, ...]) -> Summary:
     field: dict[str, int | None] = {"size": 1 if len(input_shape) > 1 else None, "jump": 1}
     names = {module: name for name, module in model.named_modules()}
 
-    def record(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+    def record(module: nn.Module, inputs: tuple[Tensor, ...], output: Any) -> None:
+        output = _first(output)
         size, jump = field["size"], field["jump"]
         if isinstance(module, _MIXING):
             size = jump = None
@@ -81,7 +94,16 @@ def summarise(model: nn.Module, input_shape: tuple[int, ...]) -> Summary:
             )
         )
 
-    leaves = [module for module in model.modules() if not list(module.children())]
+    whole = {
+        one
+        for module in model.modules()
+        if isinstance(module, Recurrent)
+        for one in module.modules()
+        if one is not module
+    }
+    leaves = [
+        one for one in model.modules() if one not in whole and (isinstance(one, Recurrent) or not list(one.children()))
+    ]
     hooks = [leaf.register_forward_hook(record) for leaf in leaves]
     training = model.training
     try:
@@ -102,6 +124,13 @@ def _run_once(model: nn.Module, input_shape: tuple[int, ...]) -> None:
     model(torch.zeros(1, *input_shape, device=device, dtype=dtype))
 
 
+def _first(output: Any) -> Tensor:
+    """The outputs of a layer that also gives a state."""
+    while isinstance(output, tuple) and not isinstance(output, PackedSequence):
+        output = output[0]
+    return output.data[None] if isinstance(output, PackedSequence) else output
+
+
 def _last(module: nn.Module, name: str) -> int:
     value = getattr(module, name, 1)
     return int(value[-1] if isinstance(value, tuple) else value)
@@ -111,6 +140,8 @@ def _multiply_adds(module: nn.Module, output: Tensor) -> int:
     """Multiplications of a weight with an input; biases, pooling and activations count nothing."""
     if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d):
         return prod(output.shape[1:]) * module.in_channels // module.groups * prod(module.kernel_size)
+    if isinstance(module, nn.RNNBase | Recurrent):  # every matrix once a step
+        return output.shape[1] * sum(weight.numel() for weight in module.parameters() if weight.dim() > 1)
     if isinstance(module, nn.Linear):
         return prod(output.shape[1:]) * module.in_features
     return 0

@@ -46,7 +46,14 @@ class Tagger(nn.Module):
         self.dropout = nn.Dropout(dropout)
         jordan = {"outputs": slots, "output_activation": "softmax"} if cell == "jordan" else {}
         self.recurrent = Recurrent(
-            cell, size, hidden, layers=layers, bidirectional=bidirectional, dropout=dropout, activation=activation, **jordan
+            cell,
+            size,
+            hidden,
+            layers=layers,
+            bidirectional=bidirectional,
+            dropout=dropout,
+            activation=activation,
+            **jordan,
         )
         width = self.recurrent.output_size
         self.slots = nn.Identity() if cell == "jordan" and not bidirectional else nn.Linear(width, slots)

@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn
 
+from .._language import say
 from ..activations import layer
 from ..errors import UsageError
 from ..layers import TappedDelay
-from .._language import say
 from ._reading import Sequences, Summary, check, summarised, unpacked
 
 
@@ -35,7 +35,9 @@ class TDNN(nn.Module):
         super().__init__()
         check(summary)
         if not delays:
-            raise UsageError(say("delays: expected those of at least one layer; got none", "delays：至少需要一层的延迟"))
+            raise UsageError(
+                say("delays: expected those of at least one layer; got none", "delays：至少需要一层的延迟")
+            )
         act = layer(activation)
         parts: list[nn.Module] = []
         for taps in delays:

@@ -5,7 +5,7 @@ from .planning import ModelPlan, Plan, SeriesPlan
 
 # 1921 is where the literature on this series begins its test (Weigend, Huberman & Rumelhart 1990). Settings were chosen by forecasts of
 # 1821 and 1871 to 1920 from what came before (LOG.md); the whole past is learnt from, so nothing is held out.
-_SUNSPOTS = SeriesPlan(source="sunspots", memory=9, transform="sqrt", test_from="1921", validation=0.0, horizons=(5, 11))
+_SUNSPOTS = SeriesPlan(source="sunspots", memory=9, transform="sqrt", test_from=1921, validation=0.0, horizons=(5, 11))
 
 PRESETS = {
     # It starts as the linear AR and adds what is not linear, held small by the weight decay.
@@ -15,7 +15,13 @@ PRESETS = {
         data=_SUNSPOTS,
         model=ModelPlan(name="narx", activation="tanh", arguments={"hidden": 8}),
         settings=Settings(
-            epochs=100, batch_size=16, optimizer="adamw", learning_rate=1e-3, weight_decay=1.0, schedule="cosine", warmup=0.05
+            epochs=100,
+            batch_size=16,
+            optimizer="adamw",
+            learning_rate=1e-3,
+            weight_decay=1.0,
+            schedule="cosine",
+            warmup=0.05,
         ),
     ),
     # An unbounded activation, because the peaks after 1921 are higher than any before.

@@ -17,7 +17,7 @@ from ..records import DataFacts, Evaluation, Run
 from ..train.evaluation import evaluate
 from ..train.files import read_config
 from ..train.parts import Parts
-from .planning import Plan, read
+from .planning import DataPlan, Plan, read
 from .run import build_model, load_data, preparation
 
 
@@ -35,6 +35,8 @@ class Trained:
         self.path = Path(directory)
         self.run = Run.read(self.path)
         self.plan: Plan = plan_of(self.path)
+        assert isinstance(self.plan.data, DataPlan)  # TrainedTask is for the others
+        self._data: DataPlan = self.plan.data
         self.model = with_weights(build_model(self.plan.model, self.run.data), self.path / "model.safetensors").eval()
 
     def evaluate(
@@ -53,7 +55,7 @@ class Trained:
         else:
             self._check(data.facts())
             prepare = preparation(
-                plan.data,
+                self._data,
                 self.run.data.model_copy(update={"example_shape": data.facts().example_shape}),
                 self.run.model.input_shape,
             )
@@ -98,7 +100,7 @@ class Trained:
 
     def logits(self, images: Tensor) -> Tensor:
         """Outputs (batch, classes) for raw images (uint8, batch channel height width) as the data have them."""
-        prepare = preparation(self.plan.data, self.run.data, self.run.model.input_shape)
+        prepare = preparation(self._data, self.run.data, self.run.model.input_shape)
         with torch.no_grad():
             return self.model(prepare(images, False))
 

@@ -34,7 +34,7 @@ class TrainedTask:
     def __init__(self, directory: str | Path, *wanted: str):
         self.path = Path(directory)
         found = kind(self.path)
-        if found == "images" or wanted and found not in wanted:
+        if found == "images" or (wanted and found not in wanted):
             raise UsageError(
                 say(
                     f"'{self.path}' was trained on {found}: read it with '{_COMMANDS[found]}'",
@@ -46,7 +46,9 @@ class TrainedTask:
         self.task: Any = KINDS[found].reopen(self.path)
         self.model: Any = with_weights(build_model(self.plan.model, self.task), self.path / "model.safetensors").eval()
 
-    def evaluate(self, source: str | None, part: Literal["train", "validation", "test"], limit: int | None) -> Evaluation:
+    def evaluate(
+        self, source: str | None, part: Literal["train", "validation", "test"], limit: int | None
+    ) -> Evaluation:
         """The result on a part of the run's own data, or of other data of the same kind."""
         given = {"source": source, "limit": limit}
         plan = self.plan.with_changes(data={name: value for name, value in given.items() if value is not None})
@@ -75,9 +77,17 @@ class TrainedTask:
         Raises UsageError for a network without one.
         """
         layer = getattr(self.model, "recurrent", None)
-        if not isinstance(layer, Recurrent) or backwards and not layer.bidirectional:
-            missing = say("recurrent layer", "循环层") if not isinstance(layer, Recurrent) else say("backward direction", "反向")
-            raise UsageError(say(f"{self.plan.model.name} has no {missing} to trace", f"{self.plan.model.name} 没有可展示的{missing}"))
+        if not isinstance(layer, Recurrent) or (backwards and not layer.bidirectional):
+            missing = (
+                say("recurrent layer", "循环层")
+                if not isinstance(layer, Recurrent)
+                else say("backward direction", "反向")
+            )
+            raise UsageError(
+                say(
+                    f"{self.plan.model.name} has no {missing} to trace", f"{self.plan.model.name} 没有可展示的{missing}"
+                )
+            )
         with torch.no_grad():
             if self.plan.data.task == "slots":
                 steps = self.task.split(item)

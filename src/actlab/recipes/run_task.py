@@ -56,7 +56,14 @@ def run_task(
         return where["path"]
 
     done = fit(
-        model, parts, settings=plan.settings, loss=task.loss, run_dir=noted, resume=resume, origin=origin, show=show or Quiet()
+        model,
+        parts,
+        settings=plan.settings,
+        loss=task.loss,
+        run_dir=noted,
+        resume=resume,
+        origin=origin,
+        show=show or Quiet(),
     )
     if where:  # only the first process has been asked for the place
         report.write(where["path"])
@@ -75,7 +82,10 @@ def open_task(data: AnyDataPlan, seed: int) -> Task:
     assert isinstance(data, CharacterPlan)
     if not data.source:
         raise UsageError(
-            say("expected a text to learn from: name a file with --data FILE.txt", "需要一份文本：请用 --data FILE.txt 指定文件")
+            say(
+                "expected a text to learn from: name a file with --data FILE.txt",
+                "需要一份文本：请用 --data FILE.txt 指定文件",
+            )
         )
     return Characters.open(data.source, length=data.length)
 

@@ -14,7 +14,10 @@ from ..train.parts import Parts
 class Task(Protocol):
     """Made from data by `open`, or from the files of a run by `reopen`, which leaves it without data."""
 
-    loss: Loss | None  # None: cross-entropy
+    @property
+    def loss(self) -> Loss | None:
+        """None: cross-entropy."""
+        ...
 
     def offered(self, model: str) -> dict[str, Any]:
         """Sizes that the network of that name is built with, where its signature takes them."""

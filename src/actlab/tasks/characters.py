@@ -1,5 +1,6 @@
 """Language modelling by characters: a text cut into windows, each to be continued by one character at every place."""
 
+import itertools
 import json
 import math
 from collections.abc import Sequence
@@ -80,7 +81,7 @@ class Characters:
         """The first nine tenths to learn from, the rest in two halves: validation and test, in the order of the text."""
         numbers = torch.tensor(self.encode(self._text))
         cuts = [0, round(len(numbers) * 0.9), round(len(numbers) * 0.95), len(numbers)]
-        parts = [TextPart(numbers[a:b], self.length) for a, b in zip(cuts, cuts[1:], strict=False)]
+        parts = [TextPart(numbers[a:b], self.length) for a, b in itertools.pairwise(cuts)]
         if not all(map(len, parts)):
             raise UsageError(
                 say(
@@ -90,7 +91,9 @@ class Characters:
             )
         sizes = {name: len(part) for name, part in zip(("train", "validation", "test"), parts, strict=True)}
         facts = DataFacts(name=self.name, sizes=sizes)
-        return Parts(*parts, facts=facts, scores=Scores(self._measure, "bits_per_character", lowest=True))
+        return Parts(
+            parts[0], parts[1], parts[2], facts=facts, scores=Scores(self._measure, "bits_per_character", lowest=True)
+        )
 
     @staticmethod
     def _measure(forward: Forward, part: Part) -> dict[str, float]:
@@ -98,7 +101,9 @@ class Characters:
         for begin in range(0, len(part), 64):
             inputs, targets = part[torch.arange(begin, min(begin + 64, len(part)))]
             scores = forward(inputs)
-            total += float(torch.nn.functional.cross_entropy(scores, targets.to(scores.device), reduction="mean")) * len(inputs)
+            total += float(
+                torch.nn.functional.cross_entropy(scores, targets.to(scores.device), reduction="mean")
+            ) * len(inputs)
         return {"bits_per_character": total / len(part) / math.log(2)}
 
     def write(self, model: Any, prompt: str, steps: int, **how: Any) -> str:

@@ -22,7 +22,9 @@ class SpokenWords:
 
     loss = None
 
-    def __init__(self, classes: tuple[str, ...], mels: int, *, data: speech.SpeechData | None = None, mask: float = 0.0):
+    def __init__(
+        self, classes: tuple[str, ...], mels: int, *, data: speech.SpeechData | None = None, mask: float = 0.0
+    ):
         self.classes, self.mels, self._data, self._mask = classes, mels, data, mask
 
     @classmethod

@@ -1,5 +1,6 @@
 """Forecasting: the next values of a series from its past, and from the inputs it depends on."""
 
+import itertools
 import json
 import math
 from collections.abc import Sequence
@@ -20,7 +21,7 @@ from . import text_of
 from ._linear import LinearARX
 
 _FILE = "series.json"
-Transform = Literal["none", "sqrt"]
+Transform = Literal["identity", "sqrt"]
 
 
 class SeriesPart:
@@ -67,19 +68,24 @@ class Forecasting:
         self._raw = torch.empty(0)
 
     @classmethod
-    def open(cls, source: str, *, target: str | None, inputs: Sequence[str], memory: int, transform: Transform, horizons: Sequence[int], test_from: str, validation: float, limit: int | None) -> "Forecasting":  # fmt: skip
+    def open(cls, source: str, *, target: str | None, inputs: Sequence[str], memory: int, transform: Transform, horizons: Sequence[int], test_from: str | float, validation: float, limit: int | None) -> "Forecasting":  # fmt: skip
         """From a series by name or a CSV file. `test_from` is the first time to test on, or a share of the rows such as 0.85."""
         data = series.load(source, target=target, inputs=inputs)
         if limit is not None and limit < len(data.values):
             first = len(data.values) - limit
             pieces = tuple((max(a, first), b) for a, b in data.pieces if b > first)
             data = Series(**{**vars(data), "pieces": pieces})
-        test = _row(data, test_from)
+        test = _row(data, str(test_from))
         began = data.pieces[0][0]
         middle = test - math.floor((test - began) * validation)
         seen = torch.cat([data.values[a : min(b, middle)] for a, b in data.pieces if a < middle])
         if len(seen) < 2:
-            raise UsageError(say("the test part leaves nothing to learn from; choose a later test_from", "测试部分之前没有可学习的数据；请把 test_from 设得更晚"))
+            raise UsageError(
+                say(
+                    "the test part leaves nothing to learn from; choose a later test_from",
+                    "测试部分之前没有可学习的数据；请把 test_from 设得更晚",
+                )
+            )
         seen = torch.cat([seen[:, :-1], _changed(seen[:, -1:], transform, data.name)], 1)
         return cls(
             data.columns, memory, seen.mean(0).tolist(), seen.std(0).clamp(min=1e-12).tolist(),
@@ -140,8 +146,12 @@ class Forecasting:
         values = self.scaled(data.values)
         bounds = (0, *self._cuts, len(values))
         parts = []
-        for begin, end in zip(bounds, bounds[1:], strict=False):
-            rows = [torch.arange(max(a + self.memory, begin), min(b, end)) for a, b in data.pieces if min(b, end) > max(a + self.memory, begin)]
+        for begin, end in itertools.pairwise(bounds):
+            rows = [
+                torch.arange(max(a + self.memory, begin), min(b, end))
+                for a, b in data.pieces
+                if min(b, end) > max(a + self.memory, begin)
+            ]
             parts.append(SeriesPart(values, torch.cat(rows) if rows else torch.arange(0), self.memory))
         if not len(parts[0]) or not len(parts[2]):
             raise UsageError(
@@ -151,7 +161,7 @@ class Forecasting:
                 )
             )
         self._linear = LinearARX(parts[0].windows(parts[0].rows))
-        if self.transform != "none":
+        if self.transform != "identity":
             self._raw = data.values.float()
             self._plain = LinearARX(parts[0].windows_of(self._raw, parts[0].rows))
         facts = DataFacts(
@@ -201,7 +211,9 @@ class Forecasting:
             truth = self.unscaled(part.values[starts + horizon - 1, -1])
             ways = {"rmse": forward} | ({"linear": self._linear} if baselines else {})
             for name, way in ways.items():
-                found[f"{name}_{horizon}"] = _root(self.unscaled(closed_loop(way, part, starts, horizon)[:, -1]) - truth)
+                found[f"{name}_{horizon}"] = _root(
+                    self.unscaled(closed_loop(way, part, starts, horizon)[:, -1]) - truth
+                )
             if baselines:
                 found[f"persistence_{horizon}"] = _root(self.unscaled(part.values[starts - 1, -1]) - truth)
         return found
@@ -280,7 +292,12 @@ def _changed(target: Tensor, transform: str, name: str) -> Tensor:
     if transform != "sqrt":
         return target
     if (target <= -1).any():
-        raise UsageError(say(f"transform=sqrt is for series above -1; '{name}' goes lower", f"transform=sqrt 只适用于大于 -1 的序列；“{name}”更低"))
+        raise UsageError(
+            say(
+                f"transform=sqrt is for series above -1; '{name}' goes lower",
+                f"transform=sqrt 只适用于大于 -1 的序列；“{name}”更低",
+            )
+        )
     return 2 * ((1 + target).sqrt() - 1)
 
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from .._language import say
 from ..data.text import SlotData, Utterance, Vocabulary, load_slots, words
 from ..decoding import best_path
-from ..errors import UsageError
+from ..errors import ActlabError, UsageError
 from ..records import DataFacts
 from ..train.parts import Forward, Part, Parts, Scores
 from . import text_of
@@ -27,7 +27,9 @@ _FILE = "vocabulary.json"
 class SlotPart:
     """Sentences as numbers: inputs (batch, time, 1 + letters), targets (intents (batch), slots (batch, time))."""
 
-    def __init__(self, sentences: Sequence[Tensor], slots: Sequence[Tensor], intents: Tensor, source: Sequence[Utterance]):
+    def __init__(
+        self, sentences: Sequence[Tensor], slots: Sequence[Tensor], intents: Tensor, source: Sequence[Utterance]
+    ):
         self._sentences, self._slots, self._intents = sentences, slots, intents
         self.source = source
 
@@ -124,7 +126,9 @@ class Slots:
         if not training:
             return inputs
         number = inputs[..., 0]
-        hidden = torch.isin(number, self._rare.to(inputs.device)) & (torch.rand(number.shape, device=inputs.device) < 0.5)
+        hidden = torch.isin(number, self._rare.to(inputs.device)) & (
+            torch.rand(number.shape, device=inputs.device) < 0.5
+        )
         return torch.cat([number.masked_fill(hidden, 1)[..., None], inputs[..., 1:]], -1)
 
     @staticmethod
@@ -138,7 +142,9 @@ class Slots:
     def _follows(self) -> Tensor:
         """Which slot may follow which: inside a span only the same span's beginning or inside comes before."""
         names = self.slots.names
-        allowed = [[after[:2] != "I-" or before[1:] == after[1:] and before != "O" for after in names] for before in names]
+        allowed = [
+            [after[:2] != "I-" or (before[1:] == after[1:] and before != "O") for after in names] for before in names
+        ]
         return torch.tensor(allowed)
 
     def decode(self, slots: Tensor, lengths: Sequence[int]) -> list[list[str]]:
@@ -149,7 +155,15 @@ class Slots:
 
     def _measure(self, forward: Forward, part: Part) -> dict[str, float]:
         """Span F1 by seqeval, intent accuracy, and the share of sentences that are right throughout."""
-        from seqeval.metrics import f1_score
+        try:
+            from seqeval.metrics import f1_score
+        except ImportError:
+            raise ActlabError(
+                say(
+                    "slot filling is scored by seqeval, which is not installed; run: pip install 'actlab[sequences]'",
+                    "槽位填充由 seqeval 评分，但尚未安装；请运行：pip install 'actlab[sequences]'",
+                )
+            ) from None
 
         assert isinstance(part, SlotPart)
         truth = [list(one.slots) for one in part.source]
@@ -163,7 +177,9 @@ class Slots:
         right = [one.intent == name for one, name in zip(part.source, wanted, strict=True)]
         whole = [same and a == b for same, a, b in zip(right, truth, found, strict=True)]
         return {
-            "slot_f1": float(f1_score(truth, found)) if any(one != "O" for row in truth for one in row) else 0.0,
+            "slot_f1": float(cast(float, f1_score(truth, found)))
+            if any(one != "O" for row in truth for one in row)
+            else 0.0,
             "intent_accuracy": sum(right) / len(right),
             "sentence_accuracy": sum(whole) / len(whole),
         }
@@ -192,7 +208,10 @@ class Slots:
             raise UsageError(say("expected a sentence; got none", "需要一个句子；得到空句子"))
         if len(found) > LONGEST:
             raise UsageError(
-                say(f"expected a sentence of at most {LONGEST:,} words; got {len(found):,}", f"句子最多 {LONGEST:,} 个词；得到 {len(found):,} 个")
+                say(
+                    f"expected a sentence of at most {LONGEST:,} words; got {len(found):,}",
+                    f"句子最多 {LONGEST:,} 个词；得到 {len(found):,} 个",
+                )
             )
         return found
 

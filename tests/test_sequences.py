@@ -1,0 +1,620 @@
+"""Sentences, speech, series and text from end to end: data, tasks, commands, and every kind of bad input."""
+
+import csv
+import json
+import math
+import os
+import wave
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from seqeval.metrics import f1_score
+
+import small
+from actlab.data import series, speech, text
+from actlab.data._slot_files import decode
+from actlab.decoding import best_path, sample
+from actlab.errors import ActlabError, UnknownName, UsageError
+from actlab.models import NARX
+from actlab.records import Run
+from actlab.tasks._linear import LinearARX
+from actlab.tasks.characters import Characters
+from actlab.tasks.digits import SpokenWords
+from actlab.tasks.forecasting import Forecasting, closed_loop
+from actlab.tasks.slots import Slots, spans
+
+REAL = Path(os.environ.get("ACTLAB_DATA", "nowhere"))
+needs = {
+    name: pytest.mark.skipif(not (REAL / folder).exists(), reason=f"needs {name}: set ACTLAB_DATA")
+    for name, folder in (("snips", "snips"), ("fsdd", "fsdd"), ("glucose", "series"))
+}
+
+
+def train(cli, folder, recipe, *options, expected=0):
+    outcome = cli("train", recipe, *small.data_for(recipe, folder), *options, "--out", folder / "run")
+    assert outcome.code == expected, outcome
+    return folder / "run"
+
+
+@pytest.fixture(scope="module")
+def slot_run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("slots")
+    return _trained(
+        folder,
+        "slot-filling",
+        "--epochs",
+        "15",
+        "--batch-size",
+        "4",
+        "--learning-rate",
+        "0.01",
+        "--set",
+        "model.hidden=24",
+        "--set",
+        "ema=null",
+        "--set",
+        "model.dropout=0.1",
+    )
+
+
+@pytest.fixture(scope="module")
+def speech_run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("speech")
+    return _trained(
+        folder,
+        "spoken-digits",
+        "--epochs",
+        "12",
+        "--batch-size",
+        "8",
+        "--learning-rate",
+        "0.01",
+        "--set",
+        "model.hidden=16",
+        "--set",
+        "model.dropout=0.0",
+    )
+
+
+@pytest.fixture(scope="module")
+def series_run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("series")
+    return _trained(folder, "forecasting", "--recipe", "glucose-narx", "--epochs", "150", "--batch-size", "32")
+
+
+@pytest.fixture(scope="module")
+def text_run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("text")
+    return _trained(folder, "character-lm", "--epochs", "3", "--set", "model.hidden=48", "--set", "model.layers=1")
+
+
+def _trained(folder, recipe, *options):
+    from actlab.__main__ import run
+
+    arguments = ["train", recipe, *small.data_for(recipe, folder), *options, "--out", str(folder / "run"), "--quiet"]
+    assert run(arguments) == 0
+    return folder / "run"
+
+
+# What was learnt, and what the commands say
+
+
+def test_slots_are_learnt(slot_run):
+    scores = Run.read(slot_run).test.scores
+    assert scores["slot_f1"] > 0.9 and scores["intent_accuracy"] == 1.0
+
+
+def test_predict_names_slots(cli, slot_run):
+    answer = json.loads(cli("predict", slot_run, "Play jazz by nina rolle", "will it rain in Lima?", "--json").out)
+    assert answer[0]["intent"] == "PlayMusic" and answer[1]["intent"] == "GetWeather"
+    assert {"slot": "artist", "text": "nina rolle"} in answer[0]["spans"]
+    assert answer[1]["words"] == ["will", "it", "rain", "in", "Lima", "?"]
+    line = cli("predict", slot_run, "Play jazz by nina rolle").out.splitlines()
+    assert line[0] == "Play [jazz genre] by [nina rolle artist]" and line[1].strip().startswith("intent PlayMusic")
+
+
+def test_unknown_words_are_read(cli, slot_run):
+    answer = json.loads(cli("predict", slot_run, "Play qqqq by 好 zzzz", "--json").out)[0]
+    assert len(answer["slots"]) == len(answer["words"]) == 5
+
+
+def test_long_and_empty_sentences(cli, slot_run):
+    assert len(json.loads(cli("predict", slot_run, "jazz " * 1999, "--json").out)[0]["slots"]) == 1999
+    assert "2,000 words; got 10,000" in cli("predict", slot_run, "jazz " * 10_000).complaint(2)
+    for empty in ("", "   ", "\t"):
+        assert "expected a sentence" in cli("predict", slot_run, empty).complaint(2)
+
+
+def test_evaluate_is_the_test_of_the_run(cli, slot_run, speech_run, series_run, text_run):
+    for run in (slot_run, speech_run, series_run, text_run):
+        found = json.loads(cli("evaluate", run, "--json").out)
+        test = Run.read(run).test
+        assert found["loss"] == pytest.approx(test.loss, rel=1e-4) and found["count"] == test.count
+        for name, value in test.scores.items():
+            assert found["scores"][name] == pytest.approx(value, rel=1e-4)
+
+
+def test_speech_is_heard(cli, speech_run, tmp_path):
+    assert Run.read(speech_run).test.accuracy > 0.9
+    for options in ({}, {"rate": 16_000}, {"channels": 2}, {"width": 1}, {"width": 4}):
+        file = small.tone(tmp_path / "two.wav", *small.SWEEPS[1], seconds=0.2, **options)
+        (answer,) = json.loads(cli("predict", speech_run, file, "--json").out)
+        assert max(answer["classes"], key=answer["classes"].get) == "1", options
+    assert "recording" in cli("predict", speech_run, file).out
+
+
+def test_forecast_prints_draws_and_tells_the_truth(cli, series_run, tmp_path):
+    found = json.loads(cli("forecast", series_run, "--steps", "9", "--json", "--plot", tmp_path / "f.svg").out)
+    assert len(found["forecast"]) == len(found["truth"]) == 9 and (tmp_path / "f.svg").read_text().startswith("<?xml")
+    error = [abs(a - b) for a, b in zip(found["forecast"], found["truth"], strict=True)]
+    stays = [abs(found["past"][-1] - b) for b in found["truth"]]
+    assert max(error) < max(stays)
+    lines = cli("forecast", series_run, "--steps", "3", "--plot", tmp_path / "f.png").out.splitlines()
+    assert len(lines) == 4 and "true" in lines[0]
+
+
+def test_forecast_beyond_the_end(cli, tmp_path):
+    outcome = cli("train", "forecasting", "--recipe", "sunspots-nar", "--epochs", "1", "--out", tmp_path / "run", "-q")
+    assert outcome.code == 0, outcome
+    found = json.loads(cli("forecast", tmp_path / "run", "--steps", "3", "--json").out)
+    assert found["times"] == ["2009", "2010", "2011"] and found["truth"] == [] and min(found["forecast"]) >= -1
+
+
+def test_trace_draws_gates(cli, slot_run, speech_run, tmp_path):
+    for name in ("t.svg", "t.png"):
+        outcome = cli("trace", slot_run, "Play jazz by otto", "--plot", tmp_path / name, "--json")
+        assert set(json.loads(outcome.out)["mean"]) == {"input", "forget", "output", "candidate", "cell", "state"}
+        assert (tmp_path / name).stat().st_size > 5000
+    file = small.tone(tmp_path / "one.wav", *small.SWEEPS[0])
+    assert cli("trace", speech_run, file, "--backwards", "--plot", tmp_path / "s.svg").code == 0
+
+
+def test_sample_writes_on(cli, text_run):
+    first = cli("sample", text_run, "--prompt", "the ", "--length", "60").out
+    assert first.startswith("the ") and len(first.rstrip("\n")) in (63, 64)
+    assert first == cli("sample", text_run, "--prompt", "the ", "--length", "60").out
+    assert (
+        first
+        != cli("sample", text_run, "--prompt", "the ", "--length", "60", "--seed", "1", "--temperature", "1.5").out
+    )
+    assert Run.read(text_run).test.scores["bits_per_character"] < 3
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_report_shows_scores(cli, slot_run, series_run, lang):
+    for run, words in (
+        (slot_run, ("slot F1 (spans)", "槽位 F1（按片段）", "nats per sentence")),
+        (series_run, ("3 steps ahead", "线性 ARX", "squared standard deviations")),
+    ):
+        assert cli("report", run, "--lang", lang).code == 0
+        page = (run / "report.html").read_text()
+        assert all(word in page for word in words)
+
+
+def test_metrics_have_a_column_for_every_score(slot_run):
+    with (slot_run / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert float(rows[-1]["validation_slot_f1"]) > 0.5 and "scores" not in rows[0]
+
+
+@pytest.mark.parametrize("recipe", ["slot-filling", "forecasting"])
+def test_resume_gives_the_same_bytes(cli, tmp_path, recipe):
+    options = ["--epochs", "4", "--batch-size", "8", "-q"]
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    data = small.data_for(recipe, tmp_path)
+    assert cli("train", recipe, *data, *options, "--out", whole).code == 0
+    from actlab.train import keeping
+
+    saves = []
+    original = keeping.save
+
+    def stop_after(session):
+        original(session)
+        saves.append(session)
+        if len(saves) == 3:
+            session.signals.received = __import__("signal").SIGTERM
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keeping, "save", stop_after)
+        assert cli("train", recipe, *data, *options, "--out", cut).code == 1
+    assert cli("train", recipe, *data, *options, "--out", cut, "--resume").code == 0
+    for name in ("metrics.csv", "model.safetensors"):
+        assert (whole / name).read_bytes() == (cut / name).read_bytes()
+
+
+def test_clipping_by_value_and_its_share(cli, tmp_path):
+    run = train(
+        cli,
+        tmp_path,
+        "slot-filling",
+        "--epochs",
+        "2",
+        "-q",
+        "--set",
+        "clip_norm=null",
+        "--set",
+        "clip_value=1e-6",
+        "--batch-size",
+        "16",
+    )
+    row = Run.read(run).epochs[-1]
+    assert row.clipped_share == 1.0 and row.gradient_norm > 1e-6
+
+
+# Bad input
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (("predict", "series", "x"), "actlab forecast RUN"),
+        (("forecast", "slots"), "actlab predict RUN"),
+        (("trace", "series", "x"), "actlab forecast RUN"),
+        (("sample", "slots"), "actlab predict RUN"),
+        (("predict", "text", "x"), "actlab sample RUN"),
+        (("predict", "speech", "nothing.wav"), "no 'nothing.wav'"),
+        (("forecast", "series", "--steps", "500"), "without a gap at the end"),
+        (("forecast", "series", "--data", "sunspots"), "column"),
+        (("forecast", "series", "--plot", "x.gif"), ".png or .svg"),
+        (("sample", "text", "--prompt", ""), "at least one character"),
+        (("sample", "text", "--temperature", "-1"), "temperature"),
+        (("predict", "nowhere", "x"), "run.json"),
+    ],
+)  # fmt: skip
+def test_wrong_runs_and_inputs(cli, slot_run, series_run, speech_run, text_run, command, words):
+    runs = {"slots": slot_run, "series": series_run, "speech": speech_run, "text": text_run}
+    outcome = cli(*(runs.get(one, one) for one in command))
+    complaint = outcome.complaint(outcome.code)
+    assert outcome.code in (1, 2) and words in complaint, complaint
+
+
+def test_commands_on_an_image_run(cli, trained):
+    for command in ("forecast", "sample"):
+        assert "actlab predict RUN IMAGE" in cli(command, trained).complaint(2)
+
+
+def test_damaged_recordings(tmp_path):
+    good = small.tone(tmp_path / "good.wav", 300.0).read_bytes()
+    cases = {
+        "empty": b"", "text": b"not a wave at all, only words", "cut in the head": good[:30], "cut in the data": good[:-500],
+        "no samples": None,
+    }  # fmt: skip
+    for name, content in cases.items():
+        file = tmp_path / "bad.wav"
+        if content is None:
+            with wave.open(str(file), "wb") as opened:
+                opened.setnchannels(1)
+                opened.setsampwidth(2)
+                opened.setframerate(8000)
+        else:
+            file.write_bytes(content)
+        with pytest.raises(ActlabError, match=r"bad\.wav") as caught:
+            speech.read_wave(file)
+        assert "\n" not in str(caught.value), name
+    with pytest.raises(ActlabError, match=r"lasts 11\.0 s"):
+        speech.read_wave(small.tone(tmp_path / "long.wav", 300.0, seconds=11))
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("", "no rows"),
+        ("a,b\n", "no rows"),
+        ("a,b\n1,2\n3\n4,5\n", "line 3: expected 2 values; got 1"),
+        ("a\nx\ny\nz\n", "no column of numbers"),
+        ("time,a\n1,nil\n2,nil\n3,\n", "no column of numbers"),
+    ],
+)
+def test_damaged_series(tmp_path, content, words):
+    file = tmp_path / "bad.csv"
+    file.write_text(content)
+    with pytest.raises(ActlabError, match=words):
+        series.load(file)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda folder: None, "INTENT/train_INTENT_full.json"),
+        (lambda folder: (folder / "train.txt").write_text("play:O jazz <=> Music\n"), "line 1: expected a BIO label"),
+        (lambda folder: (folder / "train.txt").write_text("play:O <=> Music\n"), "no test sentences"),
+        (lambda folder: _json(folder, "{broken"), "cannot be read"),
+        (lambda folder: _json(folder, '{"A": [{"words": 1}]}'), "cannot be read"),
+    ],
+)
+def test_damaged_sentences(tmp_path, make, words):
+    make(tmp_path)
+    with pytest.raises(ActlabError, match=words) as caught:
+        text.load_slots(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def _json(folder, content):
+    (folder / "A").mkdir()
+    (folder / "A" / "train_A_full.json").write_text(content)
+
+
+def test_wrong_names():
+    with pytest.raises(UnknownName, match="did you mean 'snips'"):
+        text.load_slots("snip")
+    with pytest.raises(UnknownName, match="did you mean 'sunspots'"):
+        series.load("sunspot")
+    with pytest.raises(UnknownName, match="did you mean 'fsdd'"):
+        speech.load("fsd")
+    with pytest.raises(UsageError, match=r"no 'a/b\.csv'"):
+        series.load("a/b.csv")
+
+
+def test_text_too_short_or_foreign(cli, tmp_path):
+    file = tmp_path / "short.txt"
+    file.write_text("too short")
+    assert "1,000 characters" in cli("train", "character-lm", "--data", file).complaint(2)
+    file.write_bytes(b"\xff\xfe" * 2000)
+    assert "not UTF-8" in cli("train", "character-lm", "--data", file).complaint(2)
+    assert "--data FILE.txt" in cli("train", "character-lm").complaint(2)
+
+
+def test_run_without_its_vocabulary(cli, slot_run, tmp_path):
+    import shutil
+
+    copy = tmp_path / "copy"
+    shutil.copytree(slot_run, copy)
+    (copy / "vocabulary.json").unlink()
+    assert "vocabulary.json" in cli("predict", copy, "Play jazz").complaint(1)
+
+
+# Data
+
+
+def test_snips_form_and_its_odd_bytes(tmp_path):
+    data = text.load_slots(small.snips(tmp_path), validation=6)
+    assert (len(data.train), len(data.validation), len(data.test)) == (54, 6, 16)
+    assert sorted(one.intent for one in data.validation) == ["GetWeather"] * 3 + ["PlayMusic"] * 3
+    cities = {
+        word for one in data.train for word, slot in zip(one.words, one.slots, strict=True) if slot.endswith("city")
+    }
+    assert "São" in cities and not any("Ã" in city for city in cities)
+    assert decode("é".encode() + b"\xe9") == "éé"
+
+
+ATIS = {
+    "rows": "flights:O from:O boston:B-from.city to:O new:B-to.city york:I-to.city <=> flight\nfare:O <=> airfare\n",
+    "columns": "# intent: flight\nflights O\nfrom O\nboston B-from.city\nto O\nnew B-to.city\nyork I-to.city\n\n# intent: airfare\nfare O\n",
+    "tab": "BOS flights from boston to new york EOS\tO O O B-from.city O B-to.city I-to.city flight\nBOS fare EOS\tO O airfare\n",
+}
+
+
+@pytest.mark.parametrize("form", [*ATIS, "three files"])
+def test_atis_forms(tmp_path, form):
+    for part in ("train", "valid", "test"):
+        if form == "three files":
+            (tmp_path / part).mkdir()
+            (tmp_path / part / "seq.in").write_text("flights from boston to new york\nfare\n")
+            (tmp_path / part / "seq.out").write_text("O O B-from.city O B-to.city I-to.city\nO\n")
+            (tmp_path / part / "label").write_text("flight\nairfare\n")
+        else:
+            (tmp_path / f"atis.{part}.txt").write_text(ATIS[form])
+    data = text.load_slots(tmp_path)
+    for sentences in (data.train, data.validation, data.test):
+        first, second = sentences
+        assert first.words == ("flights", "from", "boston", "to", "new", "york") and first.intent == "flight"
+        assert first.slots == ("O", "O", "B-from.city", "O", "B-to.city", "I-to.city")
+        assert second.words == ("fare",) and second.intent == "airfare"
+
+
+@needs["snips"]
+def test_snips_is_the_official_split():
+    data = text.load_slots("snips")
+    assert (len(data.train), len(data.validation), len(data.test)) == (13_084, 700, 700)
+    assert len({slot for one in data.train for slot in one.slots}) == 72
+    assert {sum(one.intent == intent for one in data.validation) for intent in {one.intent for one in data.train}} == {
+        100
+    }
+
+
+@needs["fsdd"]
+def test_fsdd_splits():
+    data = speech.load("fsdd")
+    assert (len(data.train), len(data.validation), len(data.test)) == (2400, 300, 300)
+    other = speech.load("fsdd", split="theo", limit=50)
+    assert len(other.test) == 50 and other.test.labels.bincount().tolist() == [5] * 10
+
+
+@needs["glucose"]
+def test_glucose_pieces():
+    data = series.load("glucose")
+    assert data.columns == ("isig", "glucose") and len(data.pieces) == 185 and data.step == "5 minutes"
+    assert all(data.values[a:b].isfinite().all() for a, b in data.pieces)
+
+
+def test_a_speaker_is_never_in_two_parts(tmp_path):
+    data = speech.load(small.digits(tmp_path), split="bo", validation=3)
+    assert len(data.test) == 36 and len(data.train) + len(data.validation) == 36
+
+
+def test_log_mel_by_its_definition():
+    sound = torch.randn(600, generator=torch.Generator().manual_seed(0))
+    found = speech.features(sound, 12).numpy()
+    window = np.hanning(201)[:200]  # periodic
+    mel = lambda f: 2595 * np.log10(1 + f / 700)  # noqa: E731
+    edges = 700 * (10 ** (np.linspace(0, mel(4000), 14) / 2595) - 1)
+    grid = np.arange(129) * 8000 / 256
+    rows = []
+    for start in range(0, 401, 80):
+        power = np.abs(np.fft.rfft(sound.numpy()[start : start + 200] * window, 256)) ** 2
+        row = []
+        for low, middle, high in zip(edges, edges[1:], edges[2:], strict=False):
+            row.append(
+                np.log(
+                    max(
+                        1e-6,
+                        sum(
+                            p * max(0, min((f - low) / (middle - low), (high - f) / (high - middle)))
+                            for p, f in zip(power, grid, strict=True)
+                        ),
+                    )
+                )
+            )
+        rows.append(row)
+    expected = np.array(rows)
+    np.testing.assert_allclose(found, expected - expected.mean(0), atol=1e-3)
+
+
+def test_series_of_ones_own_is_cut_at_gaps_and_missing_values(tmp_path):
+    data = series.load(small.series(tmp_path / "s.csv"), inputs=("x",))
+    assert data.columns == ("x", "y") and data.step == "5 minutes"
+    assert data.pieces == ((0, 60), (61, 100), (100, 240))
+
+
+# Tasks
+
+
+def test_no_window_reaches_over_a_gap_and_test_comes_last(tmp_path):
+    task = Forecasting.open(str(small.series(tmp_path / "s.csv")), target="y", inputs=("x",), memory=6, transform="identity", horizons=(3,), test_from="0.8", validation=0.2, limit=None)  # fmt: skip
+    parts = task.parts()
+    pieces = series.load(tmp_path / "s.csv", inputs=("x",)).pieces
+    for part in (parts.train, parts.validation, parts.test):
+        for row in part.rows.tolist():
+            assert any(a <= row - 6 and row < b for a, b in pieces)
+    assert parts.train.rows.max() < parts.validation.rows.min() <= parts.validation.rows.max() < parts.test.rows.min()
+    for row in task._whole(parts.train, 3).tolist():
+        assert any(a <= row - 6 and row + 2 < b for a, b in pieces)
+    inputs, targets = parts.test[torch.arange(4)]
+    assert not inputs[:, -1, -1].any() and targets.any(), "the value to forecast is hidden"
+
+
+def test_closed_loop_is_the_networks_own(tmp_path):
+    task = Forecasting.open(str(small.series(tmp_path / "s.csv")), target="y", inputs=("x",), memory=4, transform="identity", horizons=(), test_from="0.8", validation=0.0, limit=None)  # fmt: skip
+    part = task.parts().test
+    torch.manual_seed(0)
+    network = NARX(1, 5, input_delays=4, output_delays=4)
+    starts = part.rows[:5]
+    with torch.no_grad():
+        found = closed_loop(network, part, starts, 6)
+        past = torch.stack([part.values[row - 4 : row] for row in starts.tolist()])
+        ahead = torch.stack([part.values[row : row + 6, :1] for row in starts.tolist()])
+        torch.testing.assert_close(found, network.closed_loop(past, ahead, 6))
+
+
+def test_linear_arx_is_least_squares():
+    generator = torch.Generator().manual_seed(0)
+    x, y = torch.randn(400, generator=generator, dtype=torch.float64), [0.3, -0.2]
+    for t in range(2, 400):
+        y.append(0.5 + 0.6 * y[-1] - 0.3 * y[-2] + 0.8 * x[t].item() - 0.1 * x[t - 1].item())
+    values = torch.stack([x, torch.tensor(y)], 1)
+    windows = torch.stack([values[t - 2 : t + 1] for t in range(2, 400)])
+    model = LinearARX(windows)
+    weights = model.weights[:, 0].tolist()
+    assert weights == pytest.approx([0.5, 0, -0.1, 0.8, -0.3, 0.6], abs=1e-6)
+    torch.testing.assert_close(model(windows), windows[:, -1, -1].float(), rtol=1e-5, atol=1e-5)
+
+
+def test_narx_starts_as_the_linear_arx(tmp_path):
+    task = Forecasting.open(str(small.series(tmp_path / "s.csv")), target="y", inputs=("x",), memory=5, transform="identity", horizons=(), test_from="0.8", validation=0.0, limit=None)  # fmt: skip
+    part = task.parts().test
+    for residual in (True, False):
+        network = NARX(1, 4, input_delays=5, output_delays=5, residual=residual)
+        task.begin(network)
+        windows = part.windows(part.rows)
+        torch.testing.assert_close(network(windows), task._linear(windows), rtol=1e-4, atol=1e-4)
+
+
+def test_sqrt_transform_comes_back():
+    task = Forecasting(("y",), 3, [1.5], [2.0], transform="sqrt", horizons=(), name="s", step="year")
+    y = torch.tensor([[0.0], [3.0], [150.0]], dtype=torch.float64)
+    torch.testing.assert_close(task.unscaled(task.scaled(y)[:, 0]), y[:, 0], rtol=1e-5, atol=1e-5)
+
+
+def test_slot_f1_is_seqevals(slot_run):
+    task = Slots.reopen(slot_run)
+    data = text.load_slots(slot_run.parent / "data", validation=0)
+    task.take(Slots.open(str(slot_run.parent / "data"), validation=2, limit=None, seed=0))
+    part = task.parts().test
+    truth = [list(one.slots) for one in data.test]
+    generator = torch.Generator().manual_seed(3)
+    scores = torch.randn(len(part), 12, len(task.slots), generator=generator)
+
+    def forward(inputs):
+        rows = slice(forward.at, forward.at + len(inputs))
+        forward.at += len(inputs)
+        return torch.zeros(len(inputs), 2), scores[rows, : inputs.shape[1]]
+
+    forward.at = 0
+    found = task._measure(forward, part)
+    predicted = [task.decode(scores[row : row + 1], [len(labels)])[0] for row, labels in enumerate(truth)]
+    assert found["slot_f1"] == f1_score(truth, predicted) < 0.5
+
+
+def test_best_path_against_all_paths():
+    """Every path of four steps through five labels, tried one by one."""
+    import itertools
+
+    names = ["O", "B-a", "I-a", "B-b", "I-b"]
+    scores = torch.randn(6, 4, 5, generator=torch.Generator().manual_seed(0))
+    task = Slots(
+        *(text.Vocabulary(("<padding>", "<unknown>")),) * 2, text.Vocabulary(tuple(names)), text.Vocabulary(("x",))
+    )
+    starts = torch.tensor([name[0] != "I" for name in names])
+
+    def allowed(path):
+        chosen = ["O", *(names[one] for one in path)]
+        return all(b[0] != "I" or (a != "O" and a[2:] == b[2:]) for a, b in pairwise(chosen))
+
+    for row in range(6):
+        paths = [path for path in itertools.product(range(5), repeat=4) if allowed(path)]
+        best = max(paths, key=lambda path: sum(scores[row, t, label].item() for t, label in enumerate(path)))
+        assert tuple(best_path(scores[row : row + 1], task._follows, starts, [4])[0]) == best
+
+
+def test_spans_join_their_words():
+    labels = ["B-a", "I-a", "O", "B-b", "B-b"]
+    assert spans(["v", "w", "x", "y", "z"], labels) == [
+        {"slot": "a", "text": "v w"},
+        {"slot": "b", "text": "y"},
+        {"slot": "b", "text": "z"},
+    ]
+
+
+def test_sampling():
+    scores = torch.log(torch.tensor([0.5, 0.3, 0.15, 0.05]))
+
+    def step(number, state):
+        return scores[None], (state or 0) + 1
+
+    generator = torch.Generator().manual_seed(0)
+    drawn = torch.tensor(sample(step, [0], 8000, generator=generator)[1:]).bincount(minlength=4) / 8000
+    torch.testing.assert_close(drawn, scores.exp(), atol=0.02, rtol=0)
+    assert set(sample(step, [0], 50, temperature=0)) == {0}
+    assert set(sample(step, [0], 300, top_k=2, generator=generator)) == {0, 1}
+    assert set(sample(step, [0], 300, top_p=0.75, generator=generator)) == {0, 1}
+    with pytest.raises(UsageError, match="prompt"):
+        sample(step, [], 3)
+
+
+def test_characters_windows_and_unknown(tmp_path):
+    task = Characters.open(str(small.text(tmp_path / "t.txt")), length=20)
+    part = task.parts().train
+    inputs, targets = part[torch.tensor([0, 3])]
+    assert torch.equal(inputs[:, 1:], targets[:, :-1]) and task.decode(inputs[0].tolist()).startswith("the cat sat on")
+    assert task.encode("é")[0] == 1 and task.decode([1]) == "\N{REPLACEMENT CHARACTER}"
+
+
+def test_masks_hide_and_keep_lengths(tmp_path):
+    task = SpokenWords.open(
+        str(small.digits(tmp_path)), split="official", validation=6, limit=None, mels=40, mask=0.3, seed=0
+    )
+    (sound, lengths), _ = task.parts().train[torch.arange(8)]
+    torch.manual_seed(0)
+    hidden, after = task._prepare((sound, lengths), True)
+    assert torch.equal(after, lengths) and hidden.shape == sound.shape and not torch.equal(hidden, sound)
+    assert torch.equal(task._prepare((sound, lengths), False)[0], sound)
+
+
+def test_bits_per_character():
+    task = Characters(text.Vocabulary(("<padding>", "<unknown>", "a", "b")), text="ab" * 600, length=10)
+    part = task.parts().test
+    found = task._measure(lambda inputs: torch.zeros(len(inputs), 4, inputs.shape[1]), part)
+    assert found["bits_per_character"] == pytest.approx(math.log2(4))
