@@ -168,6 +168,10 @@ def test_trace_draws_gates(cli, slot_run, speech_run, tmp_path):
         outcome = cli("trace", slot_run, "Play jazz by otto", "--plot", tmp_path / name, "--json")
         assert set(json.loads(outcome.out)["mean"]) == {"input", "forget", "output", "candidate", "cell", "state"}
         assert (tmp_path / name).stat().st_size > 5000
+    drawn = cli("trace", slot_run, "Play jazz by otto", "--plot", tmp_path / "t.svg", "--gradient", tmp_path / "g.png")
+    assert (
+        drawn.out.splitlines() == [str(tmp_path / "t.svg"), str(tmp_path / "g.png")] and (tmp_path / "g.png").exists()
+    )
     file = small.tone(tmp_path / "one.wav", *small.SWEEPS[0])
     assert cli("trace", speech_run, file, "--backwards", "--plot", tmp_path / "s.svg").code == 0
 

@@ -18,7 +18,7 @@ NAMES = {
     "reset": Both("reset gate", "重置门"),
     "update": Both("update gate", "更新门"),
     "hidden": Both("hidden units", "隐藏单元"),
-    "state": Both("remembered output", "被记住的输出"),
+    "state": Both("state carried on", "传到下一步的状态"),
 }
 _GATES = ("input", "forget", "output", "reset", "update")
 _MOST_UNITS = 48
@@ -52,6 +52,20 @@ def draw_memory(figure: Figure, gates: dict[str, np.ndarray], words: list[str], 
     axes[-1].set_xticks(
         range(len(words)), [write(word) for word in words], rotation=0 if len(words) < 12 else 60, size=9
     )
+
+
+def draw_gradient_by_lag(figure: Figure, norms: np.ndarray, write: Any) -> None:
+    """What is left of the gradient so many steps back, on a logarithmic axis; 1 is the last step."""
+    axes = figure.subplots()
+    shown = np.maximum(norms / max(norms[0], 1e-300), 1e-30)
+    axes.plot(shown, color=PALETTE["training"], linewidth=1.8)
+    axes.set_yscale("log")
+    axes.set_xlabel(write(say("steps back in time", "向后的步数")), size=9, color=PALETTE["muted"])
+    axes.set_ylabel(
+        write(say("norm of the gradient, lag 0 = 1", "梯度范数，0 步处为 1")), size=9, color=PALETTE["muted"]
+    )
+    axes.grid(color=PALETTE["grid"], linewidth=0.6)
+    axes.spines[["top", "right"]].set_visible(False)
 
 
 def draw_forecast(figure: Figure, found: dict[str, Any], write: Any) -> None:

@@ -153,10 +153,13 @@ def epochs(run: Run) -> str:
     )
 
 
-def _heading(name: str) -> Both | str:
+def _heading(name: str) -> Both:
     """The name of a column; scores of a task's own keep theirs."""
     key = {"examples": "column.examples"}.get(name, name)
-    return text(key) if key in TEXTS else name.replace("_", " ")
+    if key in TEXTS:
+        return text(key)
+    score = score_name(name.removeprefix("validation_"))
+    return Both(f"Validation {score.en}", f"验证{score.zh}")
 
 
 def scores(run: Run) -> str:

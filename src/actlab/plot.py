@@ -20,7 +20,7 @@ from ._plot_curves import Line, chart, draw_gradient, draw_learning_rate, draw_m
 from ._plot_events import Steps, read_steps
 from ._plot_filters import FirstLayer, first_layer, grid, png
 from ._plot_function import draw_function
-from ._plot_memory import draw_forecast, draw_memory
+from ._plot_memory import draw_forecast, draw_gradient_by_lag, draw_memory
 from ._plot_svg import PALETTE
 from ._report_scores import Confusion, shades
 from ._report_text import Both, class_name, loss_unit, result_sentence, text
@@ -41,6 +41,7 @@ __all__ = [
     "draw_metric",
     "first_layer",
     "forecast_picture",
+    "gradient_picture",
     "grid",
     "lines",
     "logarithmic_loss",
@@ -129,6 +130,12 @@ def memory_picture(gates: dict[str, Any], words: list[str], path: Path, lang: La
     size = (max(7.0, min(24.0, 1.5 + 0.75 * len(words))), 1.2 + 1.5 * maps)
     arrays = {name: np.asarray(value) for name, value in gates.items()}
     return _save(Path(path), lang, "memory", size, lambda figure, write: draw_memory(figure, arrays, words, write))
+
+
+def gradient_picture(norms: Any, path: Path, lang: Language = "en") -> Path:
+    """Write how much of the gradient is left so many steps back, as PNG or SVG; `norms` is what `gradient_by_lag` gives."""
+    array = np.asarray(norms)
+    return _save(Path(path), lang, "lag", (7, 4), lambda figure, write: draw_gradient_by_lag(figure, array, write))
 
 
 def forecast_picture(found: dict[str, Any], path: Path, lang: Language = "en") -> Path:

@@ -68,21 +68,35 @@ def trace(
     backwards: Annotated[
         bool, typer.Option("--backwards", help=say("the direction that reads from the end", "从末尾读起的方向"))
     ] = False,
+    gradient: Annotated[
+        Path | None,
+        typer.Option(
+            help=say("also draw how much of the gradient is left so many steps back", "另画出向后各步还剩多少梯度")
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    from ..plot import memory_picture
+    from ..plot import gradient_picture, memory_picture
     from ..recipes.load_task import TrainedTask
 
     trained = TrainedTask(run, "slots", "speech")
-    words, gates = trained.trace(item, backwards=backwards)
+    words, gates, left = trained.trace(item, backwards=backwards)
     path = memory_picture(
         {name: value.numpy() for name, value in gates.items()}, words, picture or Path("trace.svg"), language()
     )
+    if gradient is not None:
+        gradient_picture(left.numpy(), gradient, language())
     if as_json:
         means = {name: value.mean(1).tolist() for name, value in gates.items()}
-        print(json.dumps({"words": words, "mean": means, "picture": str(path)}, ensure_ascii=False))
+        print(
+            json.dumps(
+                {"words": words, "mean": means, "gradient": left.tolist(), "picture": str(path)}, ensure_ascii=False
+            )
+        )
         return
     print(path)
+    if gradient is not None:
+        print(gradient)
 
 
 @app.command(help=say("Let a language model write on, character by character.", "让语言模型逐字符续写。"))

@@ -6,16 +6,19 @@ from torch import Tensor, nn
 from .recurrent import Recurrent
 
 
-def gradient_by_lag(layer: Recurrent, x: Tensor, *, directions: int = 8, seed: int = 0) -> Tensor:
+def gradient_by_lag(
+    layer: Recurrent, x: Tensor, *, directions: int = 8, seed: int = 0, backwards: bool = False
+) -> Tensor:
     """Root mean square over `directions` of the norm of d(h_T v)/d(state_{T-k}), for k from 0 to the number of steps: (time + 1).
 
     h_T is the last output of the first layer, v a random unit vector, the state all that the layer remembers: output and cell of an
-    LSTM together. `x` (batch, time, inputs) is averaged over. A factor w per step gives w^k: below 1 it vanishes, above it explodes
+    LSTM together. `x` (batch, time, inputs) is averaged over. `backwards` asks for the second direction,
+    which gets `x` as it is. A factor w per step gives w^k: below 1 it vanishes, above it explodes
     (Bengio, Simard & Frasconi 1994, IEEE Trans. Neural Networks 5(2)).
     """
     generator = torch.Generator().manual_seed(seed)
-    weights = {name: one.detach() for name, one in layer._weights(0, False).items()}
-    state = tuple(one[0].detach().requires_grad_() for one in layer._start(x))
+    weights = {name: one.detach() for name, one in layer._weights(0, backwards).items()}
+    state = tuple(one[int(backwards)].detach().requires_grad_() for one in layer._start(x))
     states = [state]
     for z in layer._contribution(x, weights).detach().unbind(1):
         state = layer._step(z, state, weights).state

@@ -79,7 +79,8 @@ class Tagger(nn.Module):
         """
         seen, lengths = self.embed(sentences)
         steps, _ = self.recurrent(seen, lengths)
-        steps = self.dropout(steps)
+        if not isinstance(self.slots, nn.Identity):  # scores are not dropped, what they are made of is
+            steps = self.dropout(steps)
         behind = torch.arange(steps.shape[1], device=steps.device) >= lengths[:, None]
         most = torch.cat([steps, seen], -1).masked_fill(behind[..., None], -torch.inf).amax(1)
         return self.intent(most), self.slots(steps)

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from .._language import say
 from ..data import speech
 from ..errors import UsageError
-from ..layers import Recurrent
+from ..layers import Recurrent, gradient_by_lag
 from ..records import Evaluation, Run
 from ..train.evaluation import evaluate
 from .load import kind, plan_of, with_weights
@@ -71,8 +71,9 @@ class TrainedTask:
         with torch.no_grad():
             return result.model_copy(update={"scores": parts.scores.measure(self.model, split)})
 
-    def trace(self, item: str, *, backwards: bool = False) -> tuple[list[str], dict[str, Tensor]]:
-        """The words of a sentence (or times of a recording), and gates, cell and output (time, units) of the first recurrent layer.
+    def trace(self, item: str, *, backwards: bool = False) -> tuple[list[str], dict[str, Tensor], Tensor]:
+        """Of the first recurrent layer: the words of a sentence (or times of a recording), gates, cell and state (time, units) by name,
+        and the norm of the gradient (time + 1) that reaches so many steps back.
 
         Raises UsageError for a network without one.
         """
@@ -96,4 +97,5 @@ class TrainedTask:
                 seen = speech.features(speech.read_wave(item), self.task.mels)[None]
                 steps = [f"{number / 100:.1f} s" if number % 10 == 0 else "" for number in range(seen.shape[1])]
             gates = layer.trace(seen, backwards=backwards)
-        return steps, {name: value[0] for name, value in gates.items()}
+        left = gradient_by_lag(layer, seen.flip(1) if backwards else seen, backwards=backwards)
+        return steps, {name: value[0] for name, value in gates.items()}, left

@@ -243,7 +243,7 @@ def _facts(s: Session, recent: Sums, seconds: float) -> dict[str, float | int | 
         "epoch": len(p.rows) + 1,
         "examples": p.sums.count,
         "loss": recent.mean_loss,
-        "accuracy": recent.mean_score,
+        "accuracy": recent.mean_score if s.classes else None,
         "learning_rate": s.optimizers[-1].param_groups[0]["lr"],
         "gradient_norm": recent.norm / max(1, recent.steps) if s.settings.clips else None,
         "examples_per_second": round(rate, 2),

@@ -90,9 +90,9 @@ class Bar:
     def step(self, step: int, count: int, recent: Sums | None) -> None:
         self._counted += count
         if recent is not None:
-            self._facts = (
-                f"{say('loss', '损失')} {recent.mean_loss:.3f}  {say('accuracy', '准确率')} {recent.mean_score:.3f}"
-            )
+            self._facts = f"{say('loss', '损失')} {recent.mean_loss:.4g}"
+            if recent.score:
+                self._facts += f"  {say('accuracy', '准确率')} {recent.mean_score:.3f}"
         seconds = time.perf_counter() - self._at
         if seconds < _REFRESH_SECONDS:
             return
