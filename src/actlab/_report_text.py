@@ -93,6 +93,7 @@ UNITS = {
     "nats per example": "奈特/样本",
     "nats per sentence": "奈特/句",
     "nats per character": "奈特/字符",
+    "nats per token": "奈特/词元",
     "squared standard deviations": "标准差的平方",
 }
 SCORES = {
@@ -100,6 +101,8 @@ SCORES = {
     "intent_accuracy": Both("intent accuracy", "意图准确率"),
     "sentence_accuracy": Both("sentences right throughout", "整句正确率"),
     "bits_per_character": Both("bits per character", "每字符比特数"),
+    "wer": Both("word error rate", "词错误率"),
+    "per": Both("phoneme error rate", "音素错误率"),
     "rmse": Both("root mean squared error", "均方根误差"),
     "mase": Both("mean absolute scaled error", "平均绝对标度误差"),
     "persistence": Both("RMSE of persistence (the last value stays)", "持续预测的均方根误差（保持上一个值）"),

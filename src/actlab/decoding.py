@@ -82,3 +82,152 @@ def _draw(scores: Tensor, temperature: float, top_k: int | None, top_p: float | 
     if top_p is not None:
         chances[1:][chances.cumsum(0)[:-1] >= top_p] = 0
     return int(order[torch.multinomial(chances, 1, generator=generator)])
+
+
+def greedy(step: StepFunction, first: Tensor, state: Any, *, end: int, steps: int) -> list[list[int]]:
+    """For each row the most probable number at every step, without the end mark; at most `steps` of them.
+
+    first: (batch) the numbers to begin with, which are not part of the answer.
+    """
+    rows = len(first)
+    found: list[list[int]] = [[] for _ in range(rows)]
+    open_, number = torch.ones(rows, dtype=torch.bool), first
+    with torch.no_grad():
+        for _ in range(steps):
+            scores, state = step(number, state)
+            number = scores.argmax(-1)
+            open_ &= number.cpu() != end
+            if not open_.any():
+                break
+            for row, (value, going) in enumerate(zip(number.tolist(), open_.tolist(), strict=True)):
+                if going:
+                    found[row].append(value)
+    return found
+
+
+def beam(
+    step: StepFunction, first: Tensor, state: Any, *, end: int, steps: int, width: int = 4, length_penalty: float = 0.0
+) -> list[tuple[list[int], float]]:
+    """For each row the best answer that `width` hypotheses a step find, and its score; never one that scores below the greedy answer.
+
+    The score is the sum of the log-probabilities in nats, end mark included, over ((5 + length) / 6) ** length_penalty. Answers that
+    have not ended after `steps` count as they stand. Raises UsageError for a width above the vocabulary.
+    Source: Lowerre 1976, The HARPY Speech Recognition System, CMU; length penalty: Wu et al. 2016, arXiv:1609.08144.
+    """
+    rows = len(first)
+    with torch.no_grad():
+        scores, grown = step(first, state)
+        words = scores.shape[-1]
+        if not 1 <= width <= words:
+            raise UsageError(
+                say(
+                    f"expected a beam of 1 to {words} hypotheses, the size of the vocabulary; got {width}",
+                    f"束宽应为 1 到词表大小 {words}；得到 {width}",
+                )
+            )
+        finished: list[list[tuple[float, list[int]]]] = [[] for _ in range(rows)]
+        paths: list[list[int]] = [[] for _ in range(rows)]
+        origin, sums = torch.arange(rows), torch.zeros(rows, dtype=torch.float64)
+        for number in range(steps):
+            total = sums[:, None] + scores.double().log_softmax(-1).cpu()
+            keep: list[tuple[int, float, int]] = []  # row of the hypothesis, its sum, the number it goes on with
+            for row in origin.unique().tolist():
+                places = (origin == row).nonzero().flatten()
+                best, flat = total[places].flatten().topk(min(2 * width, total[places].numel()))
+                alive = 0
+                for value, place in zip(best.tolist(), flat.tolist(), strict=True):
+                    hypothesis, word = int(places[place // words]), place % words
+                    if word == end:
+                        finished[row].append((_normalised(value, number + 1, length_penalty), paths[hypothesis]))
+                    elif alive < width:
+                        keep.append((hypothesis, value, word))
+                        alive += 1
+                bound = _normalised(max(value for h, value, _ in keep if origin[h] == row), steps if length_penalty > 0 else number + 1, length_penalty)  # fmt: skip
+                done = len(finished[row]) >= width and max(finished[row])[0] >= bound
+                keep = [one for one in keep if origin[one[0]] != row] if done else keep
+            if not keep:
+                break
+            chosen = torch.tensor([one[0] for one in keep])
+            paths = [[*paths[h], word] for h, _, word in keep]
+            origin, sums = origin[chosen], torch.tensor([one[1] for one in keep], dtype=torch.float64)
+            if number + 1 == steps:
+                for row, value, path in zip(origin.tolist(), sums.tolist(), paths, strict=True):
+                    finished[row].append((_normalised(value, steps, length_penalty), path))
+                break
+            scores, grown = step(torch.tensor([one[2] for one in keep], device=first.device), select(grown, chosen))
+        return [_better(one, other) for one, other in zip(finished, _greedy_scored(step, first, state, end, steps, length_penalty), strict=True)]  # fmt: skip
+
+
+def select(state: Any, rows: Tensor) -> Any:
+    """A state of tensors, tuples, lists and None, with these rows of every tensor."""
+    if torch.is_tensor(state):
+        return state.index_select(0, rows.to(state.device))
+    if isinstance(state, tuple):
+        parts = [select(one, rows) for one in state]
+        return type(state)(*parts) if hasattr(state, "_fields") else tuple(parts)
+    return [select(one, rows) for one in state] if isinstance(state, list) else state
+
+
+def mask_predict(
+    fill: Callable[[Tensor], Tensor],
+    lengths: Tensor,
+    *,
+    masked: int,
+    padding: int,
+    never: Sequence[int],
+    iterations: int = 1,
+) -> tuple[Tensor, Tensor]:
+    """All places at once: numbers (batch, longest) and the mean log-probability of each answer, in nats.
+
+    fill: numbers (batch, time) with `masked` places to scores (batch, time, vocab). With one iteration nothing is refined; with more,
+    each one masks the least probable places again, fewer every time. `never` are numbers that no answer may hold.
+    Source: Ghazvininejad et al. 2019, arXiv:1904.09324.
+    """
+    longest = int(lengths.max())
+    inside = torch.arange(longest, device=lengths.device) < lengths[:, None]
+    numbers = torch.where(inside, masked, padding)
+    sure = torch.zeros(numbers.shape, device=lengths.device)
+    with torch.no_grad():
+        for turn in range(iterations):
+            scores = fill(numbers).float()
+            scores[..., list(never)] = -torch.inf
+            chance, best = scores.log_softmax(-1).max(-1)
+            open_ = numbers == masked
+            numbers = torch.where(open_, best, numbers)
+            sure = torch.where(open_, chance, sure)
+            if turn + 1 == iterations:
+                break
+            again = (lengths * (1 - (turn + 1) / iterations)).long().clamp(min=1)
+            rank = sure.masked_fill(~inside, torch.inf).argsort(-1).argsort(-1)
+            numbers = numbers.masked_fill((rank < again[:, None]) & inside, masked)
+    return numbers, (sure * inside).sum(-1) / lengths.clamp(min=1)
+
+
+def _normalised(total: float, length: int, penalty: float) -> float:
+    return total / ((5 + length) / 6) ** penalty
+
+
+def _greedy_scored(step: StepFunction, first: Tensor, state: Any, end: int, steps: int, penalty: float) -> list[tuple[float, list[int]]]:  # fmt: skip
+    number, totals, open_ = (
+        first,
+        torch.zeros(len(first), dtype=torch.float64),
+        torch.ones(len(first), dtype=torch.bool),
+    )
+    paths: list[list[int]] = [[] for _ in range(len(first))]
+    counts = torch.zeros(len(first), dtype=torch.long)
+    for _ in range(steps):
+        scores, state = step(number, state)
+        chance, number = scores.double().log_softmax(-1).max(-1)
+        totals += chance.cpu() * open_
+        counts += open_
+        for row in (open_ & (number.cpu() != end)).nonzero().flatten().tolist():
+            paths[row].append(int(number[row]))
+        open_ &= number.cpu() != end
+        if not open_.any():
+            break
+    return [(_normalised(float(t), int(c), penalty), path) for t, c, path in zip(totals, counts, paths, strict=True)]
+
+
+def _better(finished: list[tuple[float, list[int]]], other: tuple[float, list[int]]) -> tuple[list[int], float]:
+    score, path = max([*finished, other], key=lambda one: one[0])
+    return path, score

@@ -210,4 +210,14 @@ GLUCOSE = Source(
     size_bytes=316_000,
     files={"CGM.csv.gz": "91fdad8325541a4487d88cb59b2fc9f6ed821c7c01eaabed0606bbb7089be8de"},
 )
-SOURCES = {one.name: one for one in (SNIPS, FSDD, SUNSPOTS, GLUCOSE)}
+CMUDICT = Source(
+    name="cmudict",
+    folder="cmudict",
+    summary=("how 126,052 English words are spoken, in phonemes", "126,052 个英语单词的音素读音"),
+    licence="BSD style, Carnegie Mellon University",
+    attribution="The CMU Pronouncing Dictionary, github.com/cmusphinx/cmudict",
+    url="https://raw.githubusercontent.com/cmusphinx/cmudict/master/",
+    size_bytes=3_600_000,
+    files={"cmudict.dict": "81917843c7f44ce2b094ac63873c2c7a4cf802040792c455ba3ca406891c3d22"},
+)
+SOURCES = {one.name: one for one in (SNIPS, FSDD, SUNSPOTS, GLUCOSE, CMUDICT)}

@@ -32,7 +32,7 @@ def check(name: str) -> tuple[str, Path]:
     """
     from actlab._language import say
 
-    from . import series, speech, text
+    from . import pronunciation, series, speech, text
 
     folder = Path(name).expanduser()
     if name not in names() and not folder.is_dir():
@@ -56,6 +56,12 @@ def check(name: str) -> tuple[str, Path]:
         found = say(
             f"{len(words.train):,} training and {len(words.test):,} test recordings, {len(words.classes)} words",
             f"{len(words.train):,} 段训练录音，{len(words.test):,} 段测试录音，{len(words.classes)} 个词",
+        )
+    elif name == "cmudict":
+        words = pronunciation.load(name)
+        found = say(
+            f"{len(words.train):,} training pairs, {len(words.test):,} test words",
+            f"{len(words.train):,} 个训练词条，{len(words.test):,} 个测试词",
         )
     else:
         one = series.load(name)

@@ -21,6 +21,7 @@ from .summary import LayerFacts as LayerFacts
 from .summary import summarise as summarise
 from .tagger import Tagger as Tagger
 from .tdnn import TDNN as TDNN
+from .transformer import Transformer as Transformer
 
 _MODELS: dict[str, Callable[..., nn.Module]] = {
     "alexnet": AlexNet,
@@ -33,6 +34,7 @@ _MODELS: dict[str, Callable[..., nn.Module]] = {
     "rnn": RNN,
     "tagger": Tagger,
     "tdnn": TDNN,
+    "transformer": Transformer,
 }
 _SHAPES = {
     "alexnet": (1, 224, 224),
@@ -45,6 +47,7 @@ _SHAPES = {
     "rnn": (3, 2),
     "tagger": (10, 15),
     "tdnn": (50, 40),
+    "transformer": (16,),
 }
 
 
@@ -109,6 +112,10 @@ def summary_line(name: str) -> str:
         "rnn": say(
             "Elman's network, which remembers its hidden units, and Jordan's, which remembers its outputs",
             "Elman 网络（记住隐藏单元）与 Jordan 网络（记住输出）",
+        ),
+        "transformer": say(
+            "encoder and decoder with attention, token by token or all places at once",
+            "带注意力的编码器与解码器，逐词元或一次并行",
         ),
         "tagger": say(
             "words to slots and intent, by any of the recurrent networks", "从词到槽位与意图，可用任一循环网络"

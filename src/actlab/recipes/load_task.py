@@ -25,6 +25,7 @@ _COMMANDS = {
     "speech": "actlab predict RUN FILE.wav",
     "series": "actlab forecast RUN",
     "characters": "actlab sample RUN",
+    "pairs": "actlab pronounce RUN WORD",
 }
 
 
@@ -52,7 +53,7 @@ class TrainedTask:
         """The result on a part of the run's own data, or of other data of the same kind."""
         given = {"source": source, "limit": limit}
         plan = self.plan.with_changes(data={name: value for name, value in given.items() if value is not None})
-        self.task.take(open_task(plan.data, plan.settings.seed))
+        self.task.take(open_task(plan))
         parts = self.task.parts()
         split = getattr(parts, part)
         if split is None or not len(split):

@@ -72,12 +72,24 @@ class CharacterPlan(Record):
     limit: int | None = None
 
 
+class PairPlan(Record):
+    """Which pairs of sequences."""
+
+    task: Literal["pairs"] = "pairs"
+    source: str = "cmudict"  # a name, or a file of words and their phonemes
+    stress: bool = False  # keep the marks of stress on vowels
+    autoregressive: bool = True  # token by token; else all places at once
+    validation: int | None = None  # the published sizes
+    limit: int | None = Field(default=None, ge=1)  # words of each part
+
+
 AnyDataPlan = Annotated[
     Annotated[DataPlan, Tag("images")]
     | Annotated[SlotPlan, Tag("slots")]
     | Annotated[SpeechPlan, Tag("speech")]
     | Annotated[SeriesPlan, Tag("series")]
-    | Annotated[CharacterPlan, Tag("characters")],
+    | Annotated[CharacterPlan, Tag("characters")]
+    | Annotated[PairPlan, Tag("pairs")],
     Discriminator(lambda plan: plan.get("task", "images") if isinstance(plan, dict) else plan.task),
 ]
 

@@ -17,15 +17,23 @@ from ..tasks.characters import Characters
 from ..tasks.digits import SpokenWords
 from ..tasks.forecasting import Forecasting
 from ..tasks.slots import Slots
+from ..tasks.transduction import Transduction
 from ..train import Origin, Parts, fit
 from ..train.show import Quiet, Show
-from .planning import AnyDataPlan, CharacterPlan, ModelPlan, Plan, SeriesPlan, SlotPlan, SpeechPlan
+from .planning import CharacterPlan, ModelPlan, PairPlan, Plan, SeriesPlan, SlotPlan, SpeechPlan
 
-KINDS: dict[str, Any] = {"slots": Slots, "speech": SpokenWords, "series": Forecasting, "characters": Characters}
+KINDS: dict[str, Any] = {
+    "slots": Slots,
+    "speech": SpokenWords,
+    "series": Forecasting,
+    "characters": Characters,
+    "pairs": Transduction,
+}
 _LOSS = {
     "slots": "nats per sentence",
     "series": "squared standard deviations",
     "characters": "nats per character",
+    "pairs": "nats per token",
 }
 
 
@@ -33,7 +41,7 @@ def run_task(
     plan: Plan, *, place: str | Path | Callable[[], Path], resume: bool = False, show: Show | None = None
 ) -> Run:
     """Train as planned, write run directory and report, and return the record."""
-    task = open_task(plan.data, plan.settings.seed)
+    task = open_task(plan)
     parts = task.parts()
     torch.manual_seed(plan.settings.seed)
     model = build_model(plan.model, task)
@@ -70,8 +78,9 @@ def run_task(
     return done
 
 
-def open_task(data: AnyDataPlan, seed: int) -> Task:
+def open_task(plan: Plan) -> Task:
     """The task with its data."""
+    data, seed = plan.data, plan.settings.seed
     if isinstance(data, SlotPlan):
         return Slots.open(data.source, validation=data.validation, limit=data.limit, seed=seed)
     if isinstance(data, SpeechPlan):
@@ -79,6 +88,9 @@ def open_task(data: AnyDataPlan, seed: int) -> Task:
         return SpokenWords.open(**given, seed=seed)
     if isinstance(data, SeriesPlan):
         return Forecasting.open(**data.model_dump(exclude={"task"}))
+    if isinstance(data, PairPlan):
+        given = data.model_dump(exclude={"task", "validation"})
+        return Transduction.open(**given, seed=0, smoothing=plan.settings.label_smoothing)
     assert isinstance(data, CharacterPlan)
     if not data.source:
         raise UsageError(

@@ -39,7 +39,8 @@ def fit(
 ) -> Run:
     """Train `model` on `parts.train`, evaluate it, and return the record of the run.
 
-    `loss(outputs, targets)` is a mean over the batch; by default cross-entropy with the label smoothing of `settings`. The model is
+    `loss(outputs, targets)` is a mean over the batch; by default cross-entropy with the label smoothing of `settings`. A loss
+    with an attribute `plain` is evaluated by that. The model is
     changed in place and ends with the weights that were evaluated: the best ones with `patience`, the averaged ones with `ema`. With
     `run_dir` (or a function that names it) everything is also written there; `resume` goes on from its last checkpoint, on a CPU bit
     for bit as if it had never stopped.
@@ -90,7 +91,7 @@ def _train(s: Session) -> Run:
 def _epoch(s: Session) -> None:
     """The steps left in this epoch."""
     p, size = s.progress, s.settings.batch_size
-    order = seeds.order(s.settings.seed, len(p.rows), len(s.parts.train))
+    order = seeds.order(s.settings.seed, len(p.rows), len(s.parts.train), getattr(s.parts.train, "sizes", None), size)
     start = len(p.rows) * s.per_epoch
     last = min(start + s.per_epoch, s.steps)
     event_every = max(1, s.steps // _EVENTS)

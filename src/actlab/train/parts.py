@@ -16,7 +16,8 @@ from ..records import DataFacts
 class Part(Protocol):
     """Examples in memory or behind an index: `part[indices]` is a batch (inputs, targets).
 
-    Either may be a tensor or a tuple of tensors; the model is called with the inputs as they are.
+    Either may be a tensor or a tuple of tensors; the model is called with the inputs as they are. A part that has `sizes`, a tensor of
+    one number an example, gets batches of examples of like size.
     """
 
     def __len__(self) -> int: ...
@@ -24,7 +25,12 @@ class Part(Protocol):
     def __getitem__(self, indices: Tensor, /) -> tuple[Any, Any]: ...
 
 
-Forward = Callable[[Any], Any]  # from inputs, as a part gives them, to outputs
+Forward = Callable[[Any], Any]  # from inputs, as a part gives them, to outputs; `module_of` gives the network behind it
+
+
+def module_of(forward: Any) -> Any:
+    """The network whose outputs a forward function gives: scores that decode step by step need it."""
+    return getattr(forward, "module", forward)
 
 
 @dataclass(frozen=True)

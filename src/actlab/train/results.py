@@ -141,7 +141,9 @@ def _evaluate(s: Session, name: Literal["validation", "test"], mistakes: int = 0
     if s.parts.scores is None:
         return found
     with torch.no_grad():  # every process goes over the whole part, and finds the same
-        scores = s.parts.scores.measure(lambda inputs: forward(s.fabric.to_device(inputs)), part)
+        whole = lambda inputs: forward(s.fabric.to_device(inputs))  # noqa: E731
+        whole.module = s.evaluated
+        scores = s.parts.scores.measure(whole, part)
     return found.model_copy(update={"scores": scores})
 
 

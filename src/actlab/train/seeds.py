@@ -30,7 +30,17 @@ def seed_step(seed: int, step: int, rank: int, device: torch.device) -> None:
         torch.mps.manual_seed(number)
 
 
-def order(seed: int, epoch: int, examples: int) -> Tensor:
-    """The order in which `epoch` (counted from 0) sees the examples."""
+def order(seed: int, epoch: int, examples: int, sizes: Tensor | None = None, batch: int = 1) -> Tensor:
+    """The order in which `epoch` (counted from 0) sees the examples.
+
+    With `sizes`, examples of like size come into one batch, so that little is padded: within every hundred batches of the shuffled order
+    they are sorted, and then the batches are shuffled.
+    """
     generator = torch.Generator().manual_seed(derive(seed, 2, epoch))
-    return torch.randperm(examples, generator=generator)
+    shuffled = torch.randperm(examples, generator=generator)
+    if sizes is None or batch >= examples:
+        return shuffled
+    pieces = [piece[sizes[piece].argsort(stable=True)] for piece in shuffled.split(100 * batch)]
+    whole, rest = torch.cat(pieces).split([examples - examples % batch, examples % batch])
+    batches = whole.view(-1, batch)
+    return torch.cat([batches[torch.randperm(len(batches), generator=generator)].flatten(), rest])

@@ -150,7 +150,7 @@ def open_session(
         average=average,
         parts=parts,
         loss=loss or _cross_entropy(settings.label_smoothing),
-        plain_loss=loss or _cross_entropy(0.0),
+        plain_loss=getattr(loss, "plain", loss) or _cross_entropy(0.0),
         settings=settings,
         files=files,
         show=show if fabric.is_global_zero else Quiet(),

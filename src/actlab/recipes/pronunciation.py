@@ -1,0 +1,34 @@
+"""Letters to phonemes of the CMU dictionary: a Transformer, token by token or all at once."""
+
+from ..train.settings import Settings
+from .planning import ModelPlan, PairPlan, Plan
+
+_SETTINGS = Settings(
+    epochs=12,
+    batch_size=256,
+    optimizer="adamw",
+    learning_rate=1e-3,
+    weight_decay=1e-2,
+    schedule="triangular",
+    warmup=0.1,
+    clip_norm=1.0,
+    label_smoothing=0.1,
+    precision="bf16",
+    ema=0.999,
+)
+_MODEL = ModelPlan(
+    name="transformer", activation="relu", arguments={"layers": 3, "decoder_layers": 2, "width": 256, "hidden": 1024}
+)
+
+PRESETS = {
+    "autoregressive": Plan(
+        recipe="pronunciation", preset="autoregressive", data=PairPlan(), model=_MODEL, settings=_SETTINGS
+    ),
+    "parallel": Plan(
+        recipe="pronunciation",
+        preset="parallel",
+        data=PairPlan(autoregressive=False),
+        model=_MODEL,
+        settings=_SETTINGS.model_copy(update={"epochs": 20}),
+    ),
+}
