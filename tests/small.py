@@ -108,6 +108,20 @@ def text(path: Path, copies: int = 120) -> Path:
     return path
 
 
+def dictionary(path: Path, words: int = 400) -> Path:
+    """Words of six letters' sounds, one letter one phoneme, but for `c` before `a`; some with a second variant."""
+    draw, sounds, found = random.Random(0), {"a": "AA1", "b": "B", "c": "S", "d": "D", "e": "EH1", "k": "K"}, {}
+    while len(found) < words:
+        word = "".join(draw.choice("abcdek") for _ in range(draw.randint(2, 5)))
+        found[word] = [
+            "K" if one == "c" and word[place + 1 : place + 2] == "a" else sounds[one] for place, one in enumerate(word)
+        ]
+    lines = [f"{word} {' '.join(spoken)}" for word, spoken in found.items()]
+    lines += [f"{word}(2) {' '.join(spoken)} T # a comment" for word, spoken in list(found.items())[::10]]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
 def data_for(recipe: str, folder: Path) -> list[str]:
     """Options that let a recipe train on small data made in `folder`."""
     make = {"slot-filling": snips, "spoken-digits": digits}
@@ -127,6 +141,10 @@ def data_for(recipe: str, folder: Path) -> list[str]:
             "data.horizons=[3]",
         ]
         return ["--data", str(series(folder / "series.csv")), *inputs]
+    if recipe == "pronunciation":
+        small = ["width=32", "hidden=64", "layers=1", "decoder_layers=1"]
+        options = [part for one in small for part in ("--set", f"model.{one}")]
+        return ["--data", str(dictionary(folder / "words.dict")), *options, "--set", "ema=null"]
     if recipe == "character-lm":
         return ["--data", str(text(folder / "text.txt")), "--set", "data.length=20"]
     return ["--data", "sample"]

@@ -14,7 +14,7 @@ import torch
 from seqeval.metrics import f1_score
 
 import small
-from actlab.data import series, speech, text
+from actlab.data import pronunciation, series, speech, text
 from actlab.data._slot_files import decode
 from actlab.decoding import best_path, sample
 from actlab.errors import ActlabError, UnknownName, UsageError
@@ -25,11 +25,12 @@ from actlab.tasks.characters import Characters
 from actlab.tasks.digits import SpokenWords
 from actlab.tasks.forecasting import Forecasting, closed_loop
 from actlab.tasks.slots import Slots, spans
+from actlab.train import seeds
 
 REAL = Path(os.environ.get("ACTLAB_DATA", "nowhere"))
 needs = {
     name: pytest.mark.skipif(not (REAL / folder).exists(), reason=f"needs {name}: set ACTLAB_DATA")
-    for name, folder in (("snips", "snips"), ("fsdd", "fsdd"), ("glucose", "series"))
+    for name, folder in (("snips", "snips"), ("fsdd", "fsdd"), ("glucose", "series"), ("cmudict", "cmudict"))
 }
 
 
@@ -97,6 +98,42 @@ def _trained(folder, recipe, *options):
     arguments = ["train", recipe, *small.data_for(recipe, folder), *options, "--out", str(folder / "run"), "--quiet"]
     assert run(arguments) == 0
     return folder / "run"
+
+
+@pytest.fixture(scope="module")
+def word_run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("words")
+    return _trained(
+        folder,
+        "pronunciation",
+        "--epochs",
+        "25",
+        "--batch-size",
+        "16",
+        "--precision",
+        "fp32",
+        "--learning-rate",
+        "0.01",
+    )
+
+
+@pytest.fixture(scope="module")
+def parallel_run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("parallel")
+    return _trained(
+        folder,
+        "pronunciation",
+        "--recipe",
+        "parallel",
+        "--epochs",
+        "25",
+        "--batch-size",
+        "16",
+        "--precision",
+        "fp32",
+        "--learning-rate",
+        "0.01",
+    )
 
 
 # What was learnt, and what the commands say
@@ -246,6 +283,71 @@ def test_clipping_by_value_and_its_share(cli, tmp_path):
     )
     row = Run.read(run).epochs[-1]
     assert row.clipped_share == 1.0 and row.gradient_norm > 1e-6
+
+
+def test_words_are_pronounced(cli, word_run, parallel_run, tmp_path):
+    assert Run.read(word_run).test.scores["wer"] < 0.2
+    assert Run.read(parallel_run).test.scores["per"] < 0.3
+    for mode in ("greedy", "beam"):
+        outcome = cli("pronounce", word_run, "cabe", "dace", "--decode", mode)
+        assert outcome.out.splitlines() == ["cabe  K AA B EH", "dace  D AA S EH"]
+    for mode in ("parallel", "refine"):
+        found = json.loads(cli("pronounce", parallel_run, "abe", "--decode", mode, "--json").out)
+        assert found[0]["word"] == "abe" and 1 <= len(found[0]["phonemes"]) <= 12
+    for run in (word_run, parallel_run):
+        assert cli("pronounce", run, "cabe", "--attention", tmp_path / "a.png").code == 0
+        assert (tmp_path / "a.png").stat().st_size > 5000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((" ",), "known letters"),
+        (("好",), "known letters"),
+        (("a" * 200,), "at most 128 letters"),
+        (("ab", "--decode", "refine"), "decodes by greedy or beam"),
+        (("ab", "--decode", "beam", "--width", "500"), "vocabulary"),
+    ],
+)
+def test_words_that_cannot_be_pronounced(cli, word_run, arguments, words):
+    assert words in cli("pronounce", word_run, *arguments).complaint(2)
+
+
+def test_weights_of_another_vocabulary(cli, word_run, tmp_path):
+    import shutil
+
+    copy = tmp_path / "copy"
+    shutil.copytree(word_run, copy)
+    tokens = json.loads((copy / "tokens.json").read_text())
+    (copy / "tokens.json").write_text(json.dumps({**tokens, "target": [*tokens["target"], "ZZ"]}))
+    assert "cannot be used" in cli("pronounce", copy, "ab").complaint(1)
+
+
+def test_no_word_is_in_two_parts(tmp_path):
+    data = pronunciation.load(small.dictionary(tmp_path / "d"))
+    parts = [{source for source, _ in part} for part in (data.train, data.validation, data.test)]
+    assert not parts[0] & parts[1] and not parts[0] & parts[2] and not parts[1] & parts[2]
+    assert sum(map(len, parts)) == 400 and set(data.references) == parts[1] | parts[2]
+    assert all(not one[-1].isdecimal() for _, spoken in data.train for one in spoken)
+    stressed = pronunciation.load(tmp_path / "d", stress=True)
+    assert any(one == "AA1" for _, spoken in stressed.train for one in spoken)
+
+
+@needs["cmudict"]
+def test_cmudict_has_the_published_sizes():
+    data = pronunciation.load("cmudict")
+    assert (len({s for s, _ in data.train}), len(data.validation), len(data.test)) == (106_837, 2_670, 12_753)
+    assert len({one for _, spoken in data.train for one in spoken}) == 39
+
+
+def test_batches_of_like_size():
+    sizes = torch.randint(1, 30, (1003,), generator=torch.Generator().manual_seed(0))
+    found = seeds.order(0, 3, 1003, sizes, 10)
+    assert sorted(found.tolist()) == list(range(1003)) and torch.equal(found, seeds.order(0, 3, 1003, sizes, 10))
+    spread = torch.stack([sizes[batch].max() - sizes[batch].min() for batch in found[:1000].split(10)]).float().mean()
+    assert spread < 3 and not torch.equal(found, seeds.order(0, 4, 1003, sizes, 10))
+    means = sizes[found[:1000]].view(-1, 10).float().mean(1)
+    assert means.diff().gt(0).float().mean() < 0.8, "short batches are not all first"
 
 
 # Bad input

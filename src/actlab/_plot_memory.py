@@ -54,6 +54,17 @@ def draw_memory(figure: Figure, gates: dict[str, np.ndarray], words: list[str], 
     )
 
 
+def draw_attention(figure: Figure, weights: np.ndarray, rows: list[str], columns: list[str], write: Any) -> None:
+    """Weights (row, column) as a heat map: how much each row looks at each column."""
+    axes = figure.subplots()
+    image = axes.imshow(weights, cmap="viridis", vmin=0.0, vmax=float(max(weights.max(), 1e-9)), aspect="auto")
+    axes.set_xticks(range(len(columns)), [write(one) for one in columns], size=10)
+    axes.set_yticks(range(len(rows)), [write(one) for one in rows], size=10)
+    axes.set_xlabel(write(say("looks at", "注视")), size=9, color=PALETTE["muted"])
+    axes.set_ylabel(write(say("writes", "写出")), size=9, color=PALETTE["muted"])
+    figure.colorbar(image, ax=axes, pad=0.02).ax.tick_params(labelsize=8)
+
+
 def draw_gradient_by_lag(figure: Figure, norms: np.ndarray, write: Any) -> None:
     """What is left of the gradient so many steps back, on a logarithmic axis; 1 is the last step."""
     axes = figure.subplots()

@@ -20,7 +20,7 @@ from ._plot_curves import Line, chart, draw_gradient, draw_learning_rate, draw_m
 from ._plot_events import Steps, read_steps
 from ._plot_filters import FirstLayer, first_layer, grid, png
 from ._plot_function import draw_function
-from ._plot_memory import draw_forecast, draw_gradient_by_lag, draw_memory
+from ._plot_memory import draw_attention, draw_forecast, draw_gradient_by_lag, draw_memory
 from ._plot_svg import PALETTE
 from ._report_scores import Confusion, shades
 from ._report_text import Both, class_name, loss_unit, result_sentence, text
@@ -35,6 +35,7 @@ __all__ = [
     "Line",
     "Steps",
     "activation_picture",
+    "attention_picture",
     "chart",
     "draw_gradient",
     "draw_learning_rate",
@@ -136,6 +137,14 @@ def gradient_picture(norms: Any, path: Path, lang: Language = "en") -> Path:
     """Write how much of the gradient is left so many steps back, as PNG or SVG; `norms` is what `gradient_by_lag` gives."""
     array = np.asarray(norms)
     return _save(Path(path), lang, "lag", (7, 4), lambda figure, write: draw_gradient_by_lag(figure, array, write))
+
+
+def attention_picture(weights: Any, rows: list[str], columns: list[str], path: Path, lang: Language = "en") -> Path:
+    """Write attention weights (row, column) as a heat map, as PNG or SVG."""
+    array, size = np.asarray(weights), (2 + 0.45 * len(columns), 1.2 + 0.4 * len(rows))
+    return _save(
+        Path(path), lang, "attention", size, lambda figure, write: draw_attention(figure, array, rows, columns, write)
+    )
 
 
 def forecast_picture(found: dict[str, Any], path: Path, lang: Language = "en") -> Path:

@@ -1,4 +1,4 @@
-"""`actlab forecast`, `trace` and `sample`: runs on series, sentences and text."""
+"""`actlab forecast`, `trace`, `sample` and `pronounce`: runs on series, sentences, text and words."""
 
 import json
 from pathlib import Path
@@ -129,3 +129,51 @@ def sample(
     generator = torch.Generator().manual_seed(seed)
     how = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "generator": generator}
     print(trained.task.write(trained.model, prompt, length, **how))
+
+
+@app.command(help=say("How words are spoken: their phonemes.", "单词的读音：给出音素。"))
+def pronounce(
+    run: RunPath,
+    words: Annotated[list[str], typer.Argument(metavar="WORD...", help=say("words", "单词"))],
+    decode: Annotated[
+        str | None,
+        typer.Option(
+            help=say(
+                "greedy, beam; of a parallel network parallel, refine", "greedy、beam；并行网络为 parallel、refine"
+            )
+        ),
+    ] = None,
+    width: Annotated[int, typer.Option(help=say("hypotheses of the beam", "束搜索的假设数"))] = 5,
+    attention: Annotated[
+        Path | None,
+        typer.Option(help=say("draw what the first word's phonemes look at", "画出第一个词的各音素注视哪些字母")),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    from ..recipes.load_task import TrainedTask
+
+    trained = TrainedTask(run, "pairs")
+    task, model = trained.task, trained.model
+    sources = [task.split(model, word) for word in words]
+    mode = decode or ("beam" if task.autoregressive else "refine")
+    answers = task.decode(model, sources, mode, width=width)
+    if attention is not None:
+        from ..plot import attention_picture
+
+        if not answers[0]:
+            raise UsageError(say(f"'{words[0]}' got no phoneme to draw", f"“{words[0]}”没有得到可画的音素"))
+        ends = () if not task.autoregressive else (say("end", "结束"),)
+        weights = task.look(model, sources[0], answers[0])
+        attention_picture(weights.numpy(), [*answers[0], *ends], list(words[0].strip().lower()), attention, language())
+    if as_json:
+        print(
+            json.dumps(
+                [{"word": word, "phonemes": answer} for word, answer in zip(words, answers, strict=True)],
+                ensure_ascii=False,
+            )
+        )
+        return
+    for word, answer in zip(words, answers, strict=True):
+        print(f"{word}  {' '.join(answer)}")
+    if attention is not None:
+        print(attention)

@@ -52,8 +52,9 @@ def rotated(x: Tensor, start: int = 0) -> Tensor:
     Pairs are the two halves of the width. Source: Su et al. 2021, arXiv:2104.09864.
     """
     half = x.shape[-1] // 2
-    frequency = torch.exp(torch.arange(half, device=x.device) * (-math.log(10000.0) / half))
-    angle = torch.arange(start, start + x.shape[-2], device=x.device)[:, None] * frequency
+    precise = {"device": x.device, "dtype": torch.float32 if x.device.type == "mps" else torch.float64}
+    frequency = torch.exp(torch.arange(half, **precise) * (-math.log(10000.0) / half))
+    angle = torch.arange(start, start + x.shape[-2], **precise)[:, None] * frequency
     cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
     a, b = x[..., :half], x[..., half : 2 * half]
     return torch.cat([a * cos - b * sin, a * sin + b * cos, x[..., 2 * half :]], -1)

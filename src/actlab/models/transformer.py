@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from .._language import say
 from ..activations import layer
 from ..errors import UnknownName, UsageError
-from ..layers import Attention, Cache, Positions, masks
+from ..layers import Attention, Cache, Positions
 
 PADDING, UNKNOWN, START, END, MASKED = range(5)  # numbers that every vocabulary of this network begins with
 _GIVEN = ("pre", "post")

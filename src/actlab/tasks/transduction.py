@@ -180,7 +180,8 @@ class Transduction:
                     f"此网络的解码方式为 {' 或 '.join(allowed)}；得到“{mode}”",
                 )
             )
-        training, found = model.training, [()] * len(sources)
+        training = model.training
+        found: list[Tokens] = [()] * len(sources)
         model.eval()
         try:
             order = sorted(range(len(sources)), key=lambda number: len(sources[number]))
@@ -200,6 +201,16 @@ class Transduction:
         finally:
             model.train(training)
         return found
+
+    def look(self, model: Any, source: Tensor, answer: Tokens) -> Tensor:
+        """How the last decoder layer looks at the source while it writes (or has written) the answer: (answer, source), mean of the heads."""
+        numbers = torch.tensor([self._target[one] for one in answer])
+        given = torch.cat([torch.tensor([START]), numbers]) if self.autoregressive else numbers
+        found: list[Tensor] = []
+        with torch.no_grad():
+            memory, mask = model.encode(source[None])
+            model.decode(given[None], memory, mask, weights=found)
+        return found[-1][0].mean(0)
 
     def split(self, model: Any, word: str) -> Tensor:
         """A word as numbers; raises UsageError for an empty one, one too long, or one without a known letter."""
@@ -250,7 +261,8 @@ def answer_at_once(model: Transformer, source: Tensor, *, iterations: int, candi
     """The answer of the likeliest of a few lengths, by the mean log-probability of its tokens; with one iteration the likeliest length."""
     with torch.no_grad():
         memory, mask = model.encode(source)
-        tried = model.lengths(memory, mask)[:, 1:].topk(candidates if iterations > 1 else 1).indices + 1
+        longest = min(model.longest, 2 * source.shape[1] + 10)
+        tried = model.lengths(memory, mask)[:, 1:longest].topk(candidates if iterations > 1 else 1).indices + 1
         best: list[tuple[float, list[int]]] = [(-torch.inf, [])] * len(source)
         for lengths in tried.unbind(1):
             numbers, score = mask_predict(

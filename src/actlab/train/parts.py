@@ -28,6 +28,17 @@ class Part(Protocol):
 Forward = Callable[[Any], Any]  # from inputs, as a part gives them, to outputs; `module_of` gives the network behind it
 
 
+@dataclass(frozen=True)
+class Forwarding:
+    """A forward function together with the network whose outputs it gives."""
+
+    module: Any
+    call: Forward
+
+    def __call__(self, inputs: Any) -> Any:
+        return self.call(inputs)
+
+
 def module_of(forward: Any) -> Any:
     """The network whose outputs a forward function gives: scores that decode step by step need it."""
     return getattr(forward, "module", forward)

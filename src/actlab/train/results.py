@@ -12,6 +12,7 @@ from .._language import say
 from ..records import Epoch, Evaluation, Run
 from . import keeping, sharding
 from .evaluation import evaluate
+from .parts import Forwarding
 from .session import Session
 
 _MISTAKES = 24
@@ -141,9 +142,9 @@ def _evaluate(s: Session, name: Literal["validation", "test"], mistakes: int = 0
     if s.parts.scores is None:
         return found
     with torch.no_grad():  # every process goes over the whole part, and finds the same
-        whole = lambda inputs: forward(s.fabric.to_device(inputs))  # noqa: E731
-        whole.module = s.evaluated
-        scores = s.parts.scores.measure(whole, part)
+        scores = s.parts.scores.measure(
+            Forwarding(s.evaluated, lambda inputs: forward(s.fabric.to_device(inputs))), part
+        )
     return found.model_copy(update={"scores": scores})
 
 
