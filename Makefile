@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: train test check lint setup benchmarks kill-test five-seeds classic accurate docs accuracy exhaustive kernel-tests kernel-benchmarks clean
+.PHONY: train test check lint setup benchmarks kill-test five-seeds classic accurate docs accuracy exhaustive kernel-tests kernel-benchmarks sequence-benchmarks clean
 
 train: setup  ## AlexNet on the real Fashion-MNIST, then the report
 	$(BIN)/actlab train alexnet
@@ -61,6 +61,11 @@ kernel-tests: setup  ## the contract of every entry on the path of its kernels: 
 kernel-benchmarks: setup  ## activations and networks: eager, torch.compile and ours, in turn; an hour
 	$(BIN)/python benchmarks/activations.py
 	$(BIN)/python benchmarks/block.py
+
+sequence-benchmarks: setup  ## recipes for sentences, speech and series with three seeds, recurrent layers, gradient through time: two hours
+	$(BIN)/python benchmarks/recurrent.py
+	$(BIN)/python benchmarks/gradient_through_time.py
+	$(BIN)/python benchmarks/sequences.py
 
 clean:  ## everything that can be made again; runs/ stays
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache

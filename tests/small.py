@@ -141,6 +141,8 @@ def data_for(recipe: str, folder: Path) -> list[str]:
             "data.horizons=[3]",
         ]
         return ["--data", str(series(folder / "series.csv")), *inputs]
+    if recipe == "graph":
+        return []
     if recipe == "pronunciation":
         small = ["width=32", "hidden=64", "layers=1", "decoder_layers=1"]
         options = [part for one in small for part in ("--set", f"model.{one}")]

@@ -10,6 +10,7 @@ from torch import nn
 from actlab.decoding import beam, greedy, mask_predict, select
 from actlab.errors import UnknownName, UsageError
 from actlab.layers import Attention, Positions, masks, rotated, sinusoids
+from actlab.models import GraphAttention, ImageAttention, SelfAttention
 from actlab.models.transformer import END, MASKED, PADDING, START, Transformer
 from actlab.tasks.transduction import answer_at_once, answer_by_steps, edit_distance, stepping
 
@@ -394,6 +395,42 @@ def test_parallel_decoder_sees_both_sides():
     other[:, -1] = 5 + (other[:, -1] - 4) % 8
     with torch.no_grad():
         assert ((model((source, other))[0] - model((source, target))[0])[:, 0].abs().amax(-1) > 0).all()
+
+
+def test_window_and_padding_of_self_attention():
+    torch.manual_seed(0)
+    model = SelfAttention(3, 8, 2, heads=2, layers=1, window=1, dropout=0.0, positions="none").double().eval()
+    x = normal(2, 6, 3)
+    with torch.no_grad():
+        base = model(x)
+        other = x.clone()
+        other[:, 4] += 1
+        moved = (model(other) - base).abs().amax((0, 2)) > 0
+        assert moved.tolist() == [False, False, False, True, True, True], "one layer of window 1 reaches one step"
+        alone = model(x[1:, :4])
+        torch.testing.assert_close(model((x, torch.tensor([6, 4])))[1:, :4], alone, **EXACT)
+
+
+def test_graph_attention_sees_neighbours_alone():
+    torch.manual_seed(0)
+    path = torch.diag(torch.ones(4), 1) + torch.diag(torch.ones(4), -1)  # 0 - 1 - 2 - 3 - 4
+    model = GraphAttention(torch.eye(5), path, 3, layers=2, dropout=0.0).double().eval()
+    every = torch.arange(5)
+    with torch.no_grad():
+        base = model(every)
+        model.features[4] += 1
+        moved = (model(every) - base).abs().amax(1) > 0
+    assert moved.tolist() == [False, False, True, True, True], "two layers reach two steps along the edges"
+
+
+def test_image_attention_reads_patches():
+    torch.manual_seed(0)
+    model = ImageAttention(patch=7).eval()
+    patches = nn.functional.unfold(torch.arange(784.0).view(1, 1, 28, 28), 7, stride=7).transpose(1, 2)
+    assert patches.shape == (1, 16, 49) and patches[0, 1, :3].tolist() == [7, 8, 9]
+    assert model(torch.zeros(2, 1, 28, 28)).shape == (2, 10)
+    with pytest.raises(UsageError, match="divide the image's side 28"):
+        ImageAttention(patch=5)
 
 
 def test_edit_distance():

@@ -140,3 +140,24 @@ def test_blocks_side_by_side(tmp_path):
     call("block.py", "--quick", "--only", "gpt", "--out", tmp_path)
     kept = {row["way"]: int(row["bytes_kept"]) for row in read(tmp_path / "block.csv")}
     assert kept["fused"] < kept["eager"]
+
+
+def test_sequences_gather_scores(tmp_path):
+    call("sequences.py", "--quick", "--seeds", "1", "--folder", tmp_path / "runs", "--out", tmp_path)
+    rows = read(tmp_path / "sequences.csv")
+    assert {"rmse", "linear", "persistence"} <= {row["score"] for row in rows}
+    assert {row["case"] for row in rows} == {"forecasting/sunspots-nar"}
+
+
+def test_recurrent_layers_are_compared_with_the_bare_one(tmp_path):
+    call("recurrent.py", "--quick", "--out", tmp_path)
+    rows = {row["layer"]: float(row["times_bare"]) for row in read(tmp_path / "recurrent.csv")}
+    assert rows["bare"] == 1 and {"lstm", "peephole", "jordan", "elman", "gru"} <= set(rows)
+
+
+def test_gradient_through_time_is_drawn(tmp_path):
+    call("gradient_through_time.py", "--quick", "--out", tmp_path)
+    rows = read(tmp_path / "gradient-through-time.csv")
+    found = {row["network"]: float(row["gradient"]) for row in rows if row["lag"] == "5"}
+    assert found["RNN, linear, factor 1.01"] == pytest.approx(1.01**5, rel=1e-4)
+    assert (tmp_path / "gradient-through-time.svg").read_text().startswith("<?xml")

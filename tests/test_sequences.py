@@ -14,7 +14,7 @@ import torch
 from seqeval.metrics import f1_score
 
 import small
-from actlab.data import pronunciation, series, speech, text
+from actlab.data import graphs, pronunciation, series, speech, text
 from actlab.data._slot_files import decode
 from actlab.decoding import best_path, sample
 from actlab.errors import ActlabError, UnknownName, UsageError
@@ -348,6 +348,34 @@ def test_batches_of_like_size():
     assert spread < 3 and not torch.equal(found, seeds.order(0, 4, 1003, sizes, 10))
     means = sizes[found[:1000]].view(-1, 10).float().mean(1)
     assert means.diff().gt(0).float().mean() < 0.8, "short batches are not all first"
+
+
+def test_karate_club_from_its_two_leaders(cli, tmp_path):
+    assert cli("train", "graph", "--out", tmp_path / "run", "-q").code == 0
+    run = Run.read(tmp_path / "run")
+    assert run.data.sizes == {"train": 2, "validation": 0, "test": 32} and run.test.accuracy > 0.8
+    found = json.loads(cli("predict", tmp_path / "run", "0", "33", "--json").out)
+    assert [max(one["classes"], key=one["classes"].get) for one in found] == ["Mr. Hi", "Officer"]
+    assert json.loads(cli("evaluate", tmp_path / "run", "--json").out)["accuracy"] == pytest.approx(run.test.accuracy)
+    assert "0 to 33" in cli("predict", tmp_path / "run", "34").complaint(2)
+
+
+def test_a_graph_of_ones_own(tmp_path):
+    lines, edges = [], []
+    for node in range(60):
+        kind = node % 2
+        lines.append(f"n{node} {kind} {1 - kind} {'even' if kind == 0 else 'odd'}")
+        edges.append(f"n{node} n{(node + 2) % 60}")
+    (tmp_path / "g.content").write_text("\n".join(lines))
+    (tmp_path / "g.cites").write_text("\n".join([*edges, "n0 unknown"]))
+    data = graphs.load(tmp_path)
+    assert data.classes == ("even", "odd") and data.features.shape == (60, 2) and int(data.edges.sum()) == 120
+    assert torch.equal(data.edges, data.edges.T) and not set(data.parts["train"].tolist()) & set(
+        data.parts["test"].tolist()
+    )
+    (tmp_path / "g.content").write_text("n0 1 a\nn1 1 2 b\n")
+    with pytest.raises(ActlabError, match="differ in length"):
+        graphs.load(tmp_path)
 
 
 # Bad input

@@ -9,7 +9,13 @@ from pathlib import Path
 from ._language import say
 from .errors import ActlabError, first_line
 
-_TORCH_CANNOT_WRITE = ("Writer", "write", "iostream", "inline_container")  # torch.save's words for a full disk
+_TORCH_CANNOT_WRITE = (
+    "Writer",
+    "write",
+    "iostream",
+    "inline_container",
+    "Parent directory",
+)  # torch.save's words for a full disk
 
 
 def digest(files: Iterable[Path], *words: object) -> str:

@@ -94,6 +94,7 @@ UNITS = {
     "nats per sentence": "奈特/句",
     "nats per character": "奈特/字符",
     "nats per token": "奈特/词元",
+    "nats per node": "奈特/节点",
     "squared standard deviations": "标准差的平方",
 }
 SCORES = {

@@ -77,22 +77,27 @@ def predict(
     if found == "images":
         answers = Trained(run).predict([Path(item) for item in items], top)
     else:
-        trained = TrainedTask(run, "slots", "speech")
-        read = trained.task.read if found == "slots" else lambda model, item: trained.task.hear(model, item, top)
+        trained = TrainedTask(run, "slots", "speech", "graph")
+        task = trained.task
+        read = (
+            task.read
+            if found == "slots"
+            else lambda model, item: getattr(task, "hear" if found == "speech" else "tell")(model, item, top)
+        )
         answers = [read(trained.model, item) for item in items]
     if as_json:
         print(json.dumps(answers, ensure_ascii=False))
     elif found == "slots":
         _print_sentences(answers)
     else:
-        _print_classes(answers, "image" if found == "images" else "recording")
+        _print_classes(answers, {"images": "image", "speech": "recording"}.get(found, "node"))
 
 
 def _print_classes(answers: list[dict[str, Any]], what: str) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    title = say("image", "图像") if what == "image" else say("recording", "录音")
+    title = {"image": say("image", "图像"), "recording": say("recording", "录音"), "node": say("node", "节点")}[what]
     table = Table(title, say("class", "类别"), say("probability", "概率"))
     for answer in answers:
         for number, (label, probability) in enumerate(answer["classes"].items()):

@@ -17,6 +17,9 @@ from .lstm import LSTM as LSTM
 from .mlp import MLP as MLP
 from .narx import NARX as NARX
 from .rnn import RNN as RNN
+from .self_attention import GraphAttention as GraphAttention
+from .self_attention import ImageAttention as ImageAttention
+from .self_attention import SelfAttention as SelfAttention
 from .summary import LayerFacts as LayerFacts
 from .summary import summarise as summarise
 from .tagger import Tagger as Tagger
@@ -27,11 +30,14 @@ _MODELS: dict[str, Callable[..., nn.Module]] = {
     "alexnet": AlexNet,
     "alexnet-two-stream": TwoStreamAlexNet,
     "character-lm": CharacterLM,
+    "graph-attention": GraphAttention,
+    "image-attention": ImageAttention,
     "lenet": LeNet,
     "lstm": LSTM,
     "mlp": MLP,
     "narx": NARX,
     "rnn": RNN,
+    "self-attention": SelfAttention,
     "tagger": Tagger,
     "tdnn": TDNN,
     "transformer": Transformer,
@@ -40,11 +46,14 @@ _SHAPES = {
     "alexnet": (1, 224, 224),
     "alexnet-two-stream": (3, 224, 224),
     "character-lm": (128,),
+    "graph-attention": (),
+    "image-attention": (1, 28, 28),
     "lenet": (1, 28, 28),
     "lstm": (50, 40),
     "mlp": (1, 28, 28),
     "narx": (4, 2),
     "rnn": (3, 2),
+    "self-attention": (50, 40),
     "tagger": (10, 15),
     "tdnn": (50, 40),
     "transformer": (16,),
@@ -96,6 +105,13 @@ def summary_line(name: str) -> str:
         ),
         "alexnet-two-stream": say(
             "AlexNet as published: two streams, three channels, 1000 classes", "原论文的 AlexNet：双流、三通道、1000 类"
+        ),
+        "graph-attention": say(
+            "attention of every node of a graph over its neighbours", "图中每个节点对其邻居的注意力"
+        ),
+        "image-attention": say("self-attention over the patches of an image", "图像分块上的自注意力"),
+        "self-attention": say(
+            "self-attention over sequences of vectors, with a window too", "向量序列上的自注意力，可限制窗口"
         ),
         "lenet": say(
             "LeNet-5: sigmoid and average pooling, or any other; 61,706 parameters",

@@ -1,6 +1,7 @@
 """Sentences to slots and intents: words and their letters, a recurrent layer, two outputs."""
 
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -8,10 +9,11 @@ from torch import Tensor, nn
 from ..activations import layer
 from ..layers import Recurrent, TappedDelay
 from ..layers.recurrent import Cell
+from .self_attention import SelfAttention
 
 
 class Tagger(nn.Module):
-    """Each word gets a slot, each sentence an intent, from one recurrent network that reads the sentence.
+    """Each word gets a slot, each sentence an intent, from one recurrent network, or self-attention, that reads the sentence.
 
     A word is its own vector beside one made from its letters by a convolution and a maximum (dos Santos & Zadrozny 2014), so that an
     unknown word has one too. `context` words to each side are seen by every step (Mesnil et al. 2015, IEEE/ACM TASLP 23(3)). The intent
@@ -25,7 +27,7 @@ class Tagger(nn.Module):
         intents: int = 3,
         *,
         letters: int = 100,
-        cell: Cell = "lstm",
+        cell: Cell | Literal["attention"] = "lstm",
         hidden: int = 200,
         layers: int = 1,
         bidirectional: bool = True,
@@ -44,6 +46,12 @@ class Tagger(nn.Module):
         self.context = TappedDelay(tuple(range(-context, context + 1)))
         size = (word_size + letter_filters) * (2 * context + 1)
         self.dropout = nn.Dropout(dropout)
+        if cell == "attention":
+            self.recurrent = SelfAttention(
+                size, hidden, hidden, layers=layers, activation=activation, dropout=dropout / 2
+            )
+            self._finish(hidden, size, slots, intents)
+            return
         jordan = {"outputs": slots, "output_activation": "softmax"} if cell == "jordan" else {}
         self.recurrent = Recurrent(
             cell,
@@ -55,8 +63,11 @@ class Tagger(nn.Module):
             activation=activation,
             **jordan,
         )
-        width = self.recurrent.output_size
-        self.slots = nn.Identity() if cell == "jordan" and not bidirectional else nn.Linear(width, slots)
+        own = cell == "jordan" and not bidirectional  # its outputs are the scores
+        self._finish(self.recurrent.output_size, size, None if own else slots, intents)
+
+    def _finish(self, width: int, size: int, slots: int | None, intents: int) -> None:
+        self.slots = nn.Identity() if slots is None else nn.Linear(width, slots)
         self.intent = nn.Linear(width + size, intents)
         for table in (self.words, self.letters):
             nn.init.uniform_(table.weight, -0.1, 0.1)
@@ -78,7 +89,10 @@ class Tagger(nn.Module):
         `sentences` (batch, time, 1 + letters) holds the number of each word and those of its letters, 0 where there is none.
         """
         seen, lengths = self.embed(sentences)
-        steps, _ = self.recurrent(seen, lengths)
+        if isinstance(self.recurrent, SelfAttention):
+            steps = self.recurrent((seen, lengths))
+        else:
+            steps, _ = self.recurrent(seen, lengths)
         if not isinstance(self.slots, nn.Identity):  # scores are not dropped, what they are made of is
             steps = self.dropout(steps)
         behind = torch.arange(steps.shape[1], device=steps.device) >= lengths[:, None]

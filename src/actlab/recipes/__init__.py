@@ -2,7 +2,18 @@
 
 from .._language import say
 from ..errors import UnknownName, UsageError
-from . import alexnet, character_lm, forecasting, lenet, mlp, pronunciation, slot_filling, spoken_digits
+from . import (
+    alexnet,
+    character_lm,
+    forecasting,
+    graph,
+    image_attention,
+    lenet,
+    mlp,
+    pronunciation,
+    slot_filling,
+    spoken_digits,
+)
 from .planning import DataPlan as DataPlan
 from .planning import ModelPlan as ModelPlan
 from .planning import Plan as Plan
@@ -15,6 +26,8 @@ _PRESETS: dict[str, dict[str, Plan]] = {
     "mlp": mlp.PRESETS,
     "forecasting": forecasting.PRESETS,
     "slot-filling": slot_filling.PRESETS,
+    "image-attention": image_attention.PRESETS,
+    "graph": graph.PRESETS,
     "pronunciation": pronunciation.PRESETS,
     "spoken-digits": spoken_digits.PRESETS,
     "character-lm": character_lm.PRESETS,

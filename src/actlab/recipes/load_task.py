@@ -26,6 +26,7 @@ _COMMANDS = {
     "series": "actlab forecast RUN",
     "characters": "actlab sample RUN",
     "pairs": "actlab pronounce RUN WORD",
+    "graph": "actlab predict RUN NODE",
 }
 
 

@@ -83,13 +83,23 @@ class PairPlan(Record):
     limit: int | None = Field(default=None, ge=1)  # words of each part
 
 
+class GraphPlan(Record):
+    """Which graph."""
+
+    task: Literal["graph"] = "graph"
+    source: str = "karate"  # a name, or a folder with NAME.content and NAME.cites
+    validation: int | None = None  # as the graph has it
+    limit: int | None = None
+
+
 AnyDataPlan = Annotated[
     Annotated[DataPlan, Tag("images")]
     | Annotated[SlotPlan, Tag("slots")]
     | Annotated[SpeechPlan, Tag("speech")]
     | Annotated[SeriesPlan, Tag("series")]
     | Annotated[CharacterPlan, Tag("characters")]
-    | Annotated[PairPlan, Tag("pairs")],
+    | Annotated[PairPlan, Tag("pairs")]
+    | Annotated[GraphPlan, Tag("graph")],
     Discriminator(lambda plan: plan.get("task", "images") if isinstance(plan, dict) else plan.task),
 ]
 

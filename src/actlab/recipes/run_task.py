@@ -16,11 +16,12 @@ from ..tasks import Task
 from ..tasks.characters import Characters
 from ..tasks.digits import SpokenWords
 from ..tasks.forecasting import Forecasting
+from ..tasks.nodes import Nodes
 from ..tasks.slots import Slots
 from ..tasks.transduction import Transduction
 from ..train import Origin, Parts, fit
 from ..train.show import Quiet, Show
-from .planning import CharacterPlan, ModelPlan, PairPlan, Plan, SeriesPlan, SlotPlan, SpeechPlan
+from .planning import CharacterPlan, GraphPlan, ModelPlan, PairPlan, Plan, SeriesPlan, SlotPlan, SpeechPlan
 
 KINDS: dict[str, Any] = {
     "slots": Slots,
@@ -28,12 +29,14 @@ KINDS: dict[str, Any] = {
     "series": Forecasting,
     "characters": Characters,
     "pairs": Transduction,
+    "graph": Nodes,
 }
 _LOSS = {
     "slots": "nats per sentence",
     "series": "squared standard deviations",
     "characters": "nats per character",
     "pairs": "nats per token",
+    "graph": "nats per node",
 }
 
 
@@ -88,6 +91,8 @@ def open_task(plan: Plan) -> Task:
         return SpokenWords.open(**given, seed=seed)
     if isinstance(data, SeriesPlan):
         return Forecasting.open(**data.model_dump(exclude={"task"}))
+    if isinstance(data, GraphPlan):
+        return Nodes.open(data.source, seed)
     if isinstance(data, PairPlan):
         given = data.model_dump(exclude={"task", "validation"})
         return Transduction.open(**given, seed=0, smoothing=plan.settings.label_smoothing)

@@ -26,5 +26,6 @@ PRESETS = {
     "elman": _plan("elman", cell="elman", bidirectional=False, context=2),
     "jordan": _plan("jordan", cell="jordan", bidirectional=False, context=2),
     "peephole": _plan("peephole", cell="peephole", bidirectional=True),
+    "attention": _plan("attention", "gelu", cell="attention", hidden=192, layers=3),
     "gru": _plan("gru", cell="gru", bidirectional=True),
 }

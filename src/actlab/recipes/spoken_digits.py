@@ -22,6 +22,13 @@ PRESETS = {
         model=ModelPlan(name="lstm", activation="tanh", arguments={"bidirectional": True, "dropout": 0.3}),
         settings=_SETTINGS,
     ),
+    "attention": Plan(
+        recipe="spoken-digits",
+        preset="attention",
+        data=SpeechPlan(),
+        model=ModelPlan(name="self-attention", activation="gelu", arguments={"window": 15, "dropout": 0.2}),
+        settings=_SETTINGS.model_copy(update={"learning_rate": 1e-3}),
+    ),
     "tdnn": Plan(
         recipe="spoken-digits",
         preset="tdnn",
