@@ -15,15 +15,15 @@ AsJson = Annotated[bool, typer.Option("--json", help=say("print JSON", "输出 J
 
 
 @app.command(
-    help=say("Evaluate a trained run on its test images or on other data.", "在测试图像或其他数据上评估训练好的运行。")
+    help=say("Evaluate a trained run on its test part or on other data.", "在测试部分或其他数据上评估训练好的运行。")
 )
 def evaluate(
     run: RunPath,
     data: Annotated[
-        str | None, typer.Option(help=say("other data: a name or a folder of images", "其他数据：名称或图像文件夹"))
+        str | None, typer.Option(help=say("other data: a name, a folder or a file", "其他数据：名称、文件夹或文件"))
     ] = None,
     part: Annotated[str, typer.Option(help="train, validation, test")] = "test",
-    limit: Annotated[int | None, typer.Option(help=say("at most so many images", "最多使用的图像数"))] = None,
+    limit: Annotated[int | None, typer.Option(help=say("at most so many examples", "最多使用的样本数"))] = None,
     as_json: AsJson = False,
 ) -> None:
     from ..errors import UnknownName

@@ -102,7 +102,9 @@ def trace(
 @app.command(help=say("Let a language model write on, character by character.", "让语言模型逐字符续写。"))
 def sample(
     run: RunPath,
-    prompt: Annotated[str, typer.Option(help=say("how the text begins", "文本开头"))] = "\n",
+    prompt: Annotated[
+        str, typer.Option(help=say("how the text begins", "文本开头"), show_default=say("a line break", "换行"))
+    ] = "\n",
     length: Annotated[int, typer.Option(min=1, max=1_000_000, help=say("characters to write", "续写字符数"))] = 400,
     temperature: Annotated[
         float,

@@ -52,13 +52,13 @@ def train(
         ),
     ] = None,
     validation: Annotated[
-        int | None, typer.Option(help=say("training images held out to choose by", "留出的验证图像数"))
+        int | None, typer.Option(help=say("training examples held out to choose by", "留出的验证样本数"))
     ] = None,
     limit: Annotated[
-        int | None, typer.Option(help=say("at most so many images of each part", "每个部分最多使用的图像数"))
+        int | None, typer.Option(help=say("at most so many examples of each part", "每个部分最多使用的样本数"))
     ] = None,
     activation: Annotated[Text, typer.Option(help=say("activation function of the network", "网络的激活函数"))] = None,
-    epochs: Annotated[int | None, typer.Option(help=say("passes over the training images", "训练轮数"))] = None,
+    epochs: Annotated[int | None, typer.Option(help=say("passes over the training examples", "训练轮数"))] = None,
     steps: Annotated[
         int | None, typer.Option(help=say("optimizer steps in all, instead of epochs", "总步数，代替轮数"))
     ] = None,
@@ -68,7 +68,7 @@ def train(
     schedule: Annotated[Text, typer.Option(help="constant, onecycle, cosine, triangular")] = None,
     precision: Annotated[Text, typer.Option(help="fp32, bf16, fp16")] = None,
     seed: Annotated[
-        int | None, typer.Option(help=say("decides weights, order and held-out images", "决定权重、顺序和留出的图像"))
+        int | None, typer.Option(help=say("decides weights, order and held-out examples", "决定权重、顺序和留出的样本"))
     ] = None,
     device: Annotated[Text, typer.Option(help="auto, cpu, cuda, mps")] = None,
     devices: Annotated[
