@@ -93,7 +93,7 @@ UNITS = {
     "nats per example": "奈特/样本",
     "nats per sentence": "奈特/句",
     "nats per character": "奈特/字符",
-    "nats per token": "奈特/词元",
+    "nats per word": "奈特/词",
     "nats per node": "奈特/节点",
     "squared standard deviations": "标准差的平方",
 }

@@ -56,7 +56,7 @@ def sample(
     if not prompt:
         raise UsageError(say("expected a prompt to begin with; got none", "需要一个开头；得到空内容"))
     for name, value, right in (
-        ("temperature", temperature, temperature >= 0),
+        ("temperature", temperature, 0 <= temperature < float("inf")),
         ("top_k", top_k, top_k is None or top_k >= 1),
         ("top_p", top_p, top_p is None or 0 < top_p <= 1),
     ):
@@ -74,7 +74,7 @@ def sample(
 
 
 def _draw(scores: Tensor, temperature: float, top_k: int | None, top_p: float | None, generator: Any) -> int:
-    if temperature == 0:
+    if temperature < 1e-6:
         return int(scores.argmax())
     chances, order = (scores.double() / temperature).softmax(0).sort(descending=True, stable=True)
     if top_k is not None:

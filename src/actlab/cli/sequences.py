@@ -119,7 +119,7 @@ def sample(
             help=say("draw from the fewest that have this probability", "只从累计概率达到此值的最少字符中抽取")
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help=say("of the drawing", "抽取的随机种子"))] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help=say("of the drawing", "抽取的随机种子"))] = 0,
 ) -> None:
     import torch
 

@@ -1,11 +1,13 @@
 """Named data sets beside the images: where their files lie, and how they come from their public source, checked."""
 
+import csv
 import hashlib
 import logging
 import os
 import sys
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,7 +149,7 @@ def read(path: Path, reader: Callable[[Path], Any]) -> Any:
         return reader(path)
     except ActlabError:
         raise
-    except (OSError, ValueError, KeyError, EOFError, TypeError) as error:
+    except (OSError, ValueError, LookupError, EOFError, TypeError, AttributeError, csv.Error, zlib.error) as error:
         raise ActlabError(
             say(f"'{path}' cannot be read: {first_line(error)}", f"无法读取“{path}”：{first_line(error)}")
         ) from error

@@ -10,7 +10,7 @@ from actlab._language import say
 from actlab.errors import ActlabError, UnknownName, UsageError
 
 from ._sources import read
-from ._split import draw, without
+from ._split import place_in_class, without
 
 NAMES = ("karate",)
 PER_CLASS, VALIDATION, TEST = (
@@ -92,7 +92,8 @@ def _folder(folder: Path, seed: int) -> GraphData:
         ends = [place[name] for name in line.split() if name in place]
         if len(ends) == 2:
             edges[ends[0], ends[1]] = edges[ends[1], ends[0]] = True
-    train = draw(labels, min(PER_CLASS * len(classes), len(rows) // 2), seed)
+    place, size = place_in_class(labels, seed)
+    train = (place < torch.minimum(torch.tensor(PER_CLASS), size // 2).clamp(min=1)).nonzero().flatten()
     rest = without(len(rows), train)
     rest = rest[torch.randperm(len(rest), generator=torch.Generator().manual_seed(seed))]
     validation = rest[: min(VALIDATION, len(rest) // 3)]

@@ -68,7 +68,7 @@ def load(source: str | Path = "cmudict", *, stress: bool = False, limit: int | N
         train=tuple((tuple(word), spoken) for word in train for spoken in words[word]),
         validation=tuple((tuple(word), words[word][0]) for word in validation),
         test=tuple((tuple(word), words[word][0]) for word in test),
-        references={tuple(word): words[word] for word in (*validation, *test)},
+        references={tuple(word): words[word] for part in cut for word in part},
         licence=CMUDICT.licence if named else "",
         attribution=CMUDICT.attribution if named else "",
     )

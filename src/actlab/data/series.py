@@ -9,9 +9,10 @@ import csv
 import gzip
 import itertools
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
@@ -57,10 +58,19 @@ def load(source: str | Path = "sunspots", *, target: str | None = None, inputs: 
         path = _file(source)
     head, rows = read(path, _table)
     clock = _clock_column(head, rows)
+    if clock is not None and (_moment(rows[-1][clock]) or 0) < (_moment(rows[0][clock]) or 0):
+        rows = rows[::-1]  # the newest came first
     target = target or _last_number(head, rows, clock, path)
     for name in (*inputs, target):
         if name not in head:
             raise UnknownName(say(f"column of {path.name}", f" {path.name} 的列"), name, head)
+    if target in inputs or len(set(inputs)) < len(inputs):
+        raise UsageError(
+            say(
+                f"expected inputs that differ from each other and from the target '{target}'; got {', '.join(inputs)}",
+                f"输入应互不相同且不含目标“{target}”；得到 {'、'.join(inputs)}",
+            )
+        )
     places = [head.index(name) for name in (*inputs, target)]
     values = torch.tensor([[_number(row[place]) for place in places] for row in rows], dtype=torch.float64)
     times = tuple(row[clock] if clock is not None else str(number) for number, row in enumerate(rows))
@@ -124,19 +134,23 @@ def _moment(text: str) -> float | None:
         return float(text)
     except ValueError:
         try:
-            return datetime.fromisoformat(text.strip()).timestamp()
+            moment = datetime.fromisoformat(text.strip())
         except ValueError:
             return None
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def _clock_column(head: list[str], rows: list[list[str]]) -> int | None:
-    """The column that says when: one of dates, or one called year, time, date or the like."""
+    """The column that says when: one named after a time, whose values go one way from row to row."""
     for place, name in enumerate(head):
-        if (
-            any(word in name.lower() for word in ("time", "date", "year", "month", "day"))
-            and _moment(rows[0][place]) is not None
-        ):
-            return place
+        words = set(re.split(r"[^a-z]+", name.lower()))
+        if not words & {"time", "datetime", "date", "timestamp", "year", "month", "week", "day", "hour", "minute"}:
+            continue
+        moments = [_moment(row[place]) for row in rows]
+        steps = [b - a for a, b in itertools.pairwise(moments) if a is not None and b is not None]
+        for direction in (1, -1):
+            if steps and sum(direction * step > 0 for step in steps) > 0.9 * (len(rows) - 1):
+                return place
     return None
 
 

@@ -4,6 +4,7 @@ data = load("fsdd", split="official")
 data.train.features[0]  # (frames, mels)
 """
 
+import struct
 import wave
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,13 +73,20 @@ def read_wave(path: str | Path) -> Tensor:
             content = file.readframes(count)
     except FileNotFoundError:
         raise UsageError(say(f"expected a wave file; there is no '{path}'", f"没有 WAV 文件“{path}”")) from None
-    except (wave.Error, EOFError, OSError, ValueError) as error:
+    except (wave.Error, EOFError, OSError, ValueError, RuntimeError, struct.error) as error:
         raise ActlabError(
             say(
                 f"'{path}' is no wave file of plain PCM, or is damaged: {first_line(error)}",
                 f"“{path}”不是普通 PCM 的 WAV 文件，或已损坏：{first_line(error)}",
             )
         ) from error
+    if rate < 1 or channels < 1:
+        raise ActlabError(
+            say(
+                f"'{path}' is damaged: {rate} samples a second, {channels} channels",
+                f"“{path}”已损坏：采样率 {rate}，{channels} 声道",
+            )
+        )
     if width not in _WIDTHS:
         raise ActlabError(
             say(

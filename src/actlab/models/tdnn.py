@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+import torch
 from torch import Tensor, nn
 
 from .._language import say
@@ -52,4 +53,12 @@ class TDNN(nn.Module):
     def forward(self, sequences: Sequences) -> Tensor:
         """Outputs (batch, time, classes), or (batch, classes), for (batch, time, inputs) or these with their lengths."""
         values, lengths = unpacked(sequences)
-        return self.output(summarised(self.layers(values), lengths, self.summary))
+        inside = None
+        if lengths is not None:  # behind the end of a sequence there is nothing, in every layer
+            counts = lengths.to(values.device)[:, None]
+            inside = (torch.arange(values.shape[1], device=values.device) < counts)[..., None]
+        for one in self.layers:
+            if inside is not None and isinstance(one, TappedDelay):
+                values = values * inside
+            values = one(values)
+        return self.output(summarised(values, lengths, self.summary))

@@ -55,7 +55,7 @@ class SeriesPlan(Record):
     target: str | None = None  # column; by default the last
     inputs: tuple[str, ...] = ()
     memory: int = Field(default=9, ge=1)  # steps of the past that are seen
-    horizons: tuple[int, ...] = ()  # steps ahead, closed loop, at which errors are reported
+    horizons: tuple[Annotated[int, Field(ge=1)], ...] = ()  # steps ahead, closed loop, at which errors are reported
     transform: Literal["identity", "sqrt"] = "identity"
     test_from: str | int | float = 0.85  # the first time to test on, or a share of the rows
     validation: float = Field(default=0.15, ge=0, lt=1)  # share of the rows before it, the last ones

@@ -35,7 +35,7 @@ _LOSS = {
     "slots": "nats per sentence",
     "series": "squared standard deviations",
     "characters": "nats per character",
-    "pairs": "nats per token",
+    "pairs": "nats per word",
     "graph": "nats per node",
 }
 
@@ -44,6 +44,13 @@ def run_task(
     plan: Plan, *, place: str | Path | Callable[[], Path], resume: bool = False, show: Show | None = None
 ) -> Run:
     """Train as planned, write run directory and report, and return the record."""
+    if plan.data.task == "pairs" and plan.settings.shards:
+        raise UsageError(
+            say(
+                "pronunciation is scored by decoding with whole weights; use --strategy ddp",
+                "发音任务的评分需要完整权重；请用 --strategy ddp",
+            )
+        )
     task = open_task(plan)
     parts = task.parts()
     torch.manual_seed(plan.settings.seed)

@@ -4,11 +4,14 @@ Each file is one task: what a network must offer for it, the loss, the scores, a
 its data.
 """
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from ..train.evaluation import Loss
 from ..train.parts import Parts
+
+Made = TypeVar("Made")
 
 
 class Task(Protocol):
@@ -36,8 +39,28 @@ class Task(Protocol):
         ...
 
 
-def text_of(directory: Path, name: str) -> str:
-    """A file that `files` wrote; raises ActlabError if it is not there."""
+def made_of(directory: Path, name: str, make: Callable[[Any], Made]) -> Made:
+    """`make` of the JSON content of a file that `files` wrote; raises ActlabError if it is not there, or not what was written."""
+    import json
+
+    from .._language import say
+    from ..errors import ActlabError, first_line
+
+    text = _text_of(directory, name)
+    try:
+        return make(json.loads(text))
+    except ActlabError:
+        raise
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        raise ActlabError(
+            say(
+                f"'{directory / name}' is damaged ({type(error).__name__}: {first_line(error)}); train the run anew",
+                f"“{directory / name}”已损坏（{type(error).__name__}：{first_line(error)}）；请重新训练",
+            )
+        ) from error
+
+
+def _text_of(directory: Path, name: str) -> str:
     from .._language import say
     from ..errors import ActlabError
 

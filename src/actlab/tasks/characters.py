@@ -16,7 +16,7 @@ from ..decoding import sample
 from ..errors import UsageError
 from ..records import DataFacts
 from ..train.parts import Forward, Part, Parts, Scores
-from . import text_of
+from . import made_of
 
 _FILE = "characters.json"
 
@@ -55,7 +55,7 @@ class Characters:
     @classmethod
     def reopen(cls, directory: Path) -> "Characters":
         """From a run directory, without its text."""
-        return cls(Vocabulary(tuple(json.loads(text_of(directory, _FILE)))))
+        return made_of(directory, _FILE, lambda found: cls(Vocabulary(tuple(found))))
 
     def take(self, other: "Characters") -> None:
         """Read another text with these characters."""

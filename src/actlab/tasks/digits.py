@@ -12,7 +12,7 @@ from ..data import speech
 from ..errors import UsageError
 from ..records import DataFacts
 from ..train.parts import Parts
-from . import text_of
+from . import made_of
 
 _FILE = "words.json"
 
@@ -36,8 +36,7 @@ class SpokenWords:
     @classmethod
     def reopen(cls, directory: Path) -> "SpokenWords":
         """From a run directory, without data."""
-        content = json.loads(text_of(directory, _FILE))
-        return cls(tuple(content["words"]), content["mels"])
+        return made_of(directory, _FILE, lambda found: cls(tuple(found["words"]), found["mels"]))
 
     def take(self, other: "SpokenWords") -> None:
         """Hear other recordings of the same words; raises UsageError for other words."""

@@ -17,7 +17,7 @@ from ..errors import UsageError
 from ..models import NARX
 from ..records import DataFacts
 from ..train.parts import Forward, Part, Parts, Scores
-from . import text_of
+from . import made_of
 from ._linear import LinearARX
 
 _FILE = "series.json"
@@ -75,6 +75,13 @@ class Forecasting:
             first = len(data.values) - limit
             pieces = tuple((max(a, first), b) for a, b in data.pieces if b > first)
             data = Series(**{**vars(data), "pieces": pieces})
+        if not data.pieces:
+            raise UsageError(
+                say(
+                    f"the last {limit} rows of '{data.name}' hold no whole one",
+                    f"“{data.name}”最后 {limit} 行中没有完整的行",
+                )
+            )
         test = _row(data, str(test_from))
         began = data.pieces[0][0]
         middle = test - math.floor((test - began) * validation)
@@ -88,14 +95,14 @@ class Forecasting:
             )
         seen = torch.cat([seen[:, :-1], _changed(seen[:, -1:], transform, data.name)], 1)
         return cls(
-            data.columns, memory, seen.mean(0).tolist(), seen.std(0).clamp(min=1e-12).tolist(),
+            data.columns, memory, seen.mean(0).tolist(), _spread(seen, data.columns).tolist(),
             transform=transform, horizons=horizons, name=data.name, step=data.step, data=data, cuts=(middle, test),
         )  # fmt: skip
 
     @classmethod
     def reopen(cls, directory: Path) -> "Forecasting":
         """From a run directory, without data."""
-        return cls(**json.loads(text_of(directory, _FILE)))
+        return made_of(directory, _FILE, lambda found: cls(**found))
 
     def take(self, other: "Forecasting") -> None:
         """Forecast another series of the same columns in these scales; raises UsageError for other columns."""
@@ -179,6 +186,8 @@ class Forecasting:
         if self._linear is None or not isinstance(model, NARX) or linear is None:
             return
         constant, *weights = self._linear.weights[:, 0].tolist()
+        if len(weights) != linear.in_features:  # other delays than the window's
+            return
         if model.residual:
             weights[-1] -= 1
         with torch.no_grad():
@@ -199,7 +208,8 @@ class Forecasting:
         error = self.unscaled(_in_pieces(forward, windows)) - truth
         naive = self.unscaled(windows[:, -2, -1]) - truth
         found["rmse"] = _root(error)
-        found["mase"] = float(error.abs().mean() / naive.abs().mean())
+        if naive.any():
+            found["mase"] = float(error.abs().mean() / naive.abs().mean())
         if baselines and self._linear is not None:
             found |= {"persistence": _root(naive), "linear": _root(self.unscaled(self._linear(windows)) - truth)}
             if self._plain is not None:
@@ -257,7 +267,7 @@ class Forecasting:
             "step": self.step,
             "past_times": [data.times[row] for row in shown],
             "past": data.values[list(shown), -1].tolist(),
-            "times": [data.times[row] for row in range(first, end)] if known else _later(data.times, steps),
+            "times": [data.times[row] for row in range(first, end)] if known else _later(data.times[:end], steps),
             "forecast": found.tolist(),
             "truth": data.values[first:end, -1].tolist() if known else [],
         }
@@ -334,3 +344,17 @@ def _later(times: Sequence[str], steps: int) -> list[str]:
     except ValueError:
         return [f"+{number}" for number in range(1, steps + 1)]
     return [f"{last + (last - before) * number:g}" for number in range(1, steps + 1)]
+
+
+def _spread(seen: Tensor, columns: Sequence[str]) -> Tensor:
+    """Standard deviations of the columns; 1 for an input that never changes. Raises UsageError for such a target."""
+    spread = seen.std(0)
+    flat = spread <= 1e-12 * seen.abs().amax(0).clamp(min=1.0)
+    if flat[-1]:
+        raise UsageError(
+            say(
+                f"'{columns[-1]}' is constant in the training part: there is nothing to forecast",
+                f"“{columns[-1]}”在训练部分是常数：没有可预测的内容",
+            )
+        )
+    return spread.masked_fill(flat, 1.0)

@@ -11,7 +11,7 @@ from ..data.graphs import GraphData, load
 from ..errors import UsageError
 from ..records import DataFacts
 from ..train.parts import Parts, TensorPart
-from . import text_of
+from . import made_of
 
 _FILE = "graph.json"
 
@@ -32,11 +32,14 @@ class Nodes:
     @classmethod
     def reopen(cls, directory: Path) -> "Nodes":
         """From a run directory: the same graph."""
-        return cls.open(**json.loads(text_of(directory, _FILE)))
+        return made_of(directory, _FILE, lambda found: cls.open(**found))
 
     def take(self, other: "Nodes") -> None:
         """A network of this kind knows one graph."""
-        if other.data.classes != self.data.classes or other.data.features.shape != self.data.features.shape:
+        same = other.data.classes == self.data.classes and all(
+            torch.equal(getattr(other.data, name), getattr(self.data, name)) for name in ("features", "edges", "labels")
+        )
+        if not same:
             raise UsageError(
                 say(f"this network knows the graph '{self.data.name}' alone", f"此网络只认识图“{self.data.name}”")
             )

@@ -16,7 +16,7 @@ from ..decoding import best_path
 from ..errors import ActlabError, UsageError
 from ..records import DataFacts
 from ..train.parts import Forward, Part, Parts, Scores
-from . import text_of
+from . import made_of
 
 LETTERS = 14  # of a word; longer words lose their middle
 LONGEST = 2000  # words that a sentence may have
@@ -74,8 +74,8 @@ class Slots:
     @classmethod
     def reopen(cls, directory: Path) -> "Slots":
         """From a run directory, without data."""
-        content = json.loads(text_of(directory, _FILE))
-        return cls(*(Vocabulary(tuple(content[name])) for name in ("words", "letters", "slots", "intents")))
+        names = ("words", "letters", "slots", "intents")
+        return made_of(directory, _FILE, lambda found: cls(*(Vocabulary(tuple(found[name])) for name in names)))
 
     def take(self, other: "Slots") -> None:
         """Read other sentences with these vocabularies."""
@@ -136,7 +136,8 @@ class Slots:
         """Cross-entropy of the intent plus that of every word's slot, summed over the words: nats per sentence."""
         (intents, slots), (intent, slot) = outputs, targets
         by_word = F.cross_entropy(slots.flatten(0, 1), slot.flatten(), ignore_index=_IGNORED, reduction="sum")
-        return F.cross_entropy(intents, intent, ignore_index=_IGNORED) + by_word / len(intent)
+        by_sentence = F.cross_entropy(intents, intent, ignore_index=_IGNORED, reduction="sum")
+        return (by_sentence + by_word) / len(intent)
 
     @cached_property
     def _follows(self) -> Tensor:

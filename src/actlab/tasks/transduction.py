@@ -17,7 +17,7 @@ from ..errors import UsageError
 from ..models.transformer import END, MASKED, PADDING, START, UNKNOWN, Transformer
 from ..records import DataFacts
 from ..train.parts import Forward, Part, Parts, Scores, module_of
-from . import text_of
+from . import made_of
 
 SPECIAL = ("<padding>", "<unknown>", "<start>", "<end>", "<masked>")
 MODES = ("greedy", "beam", "parallel", "refine")
@@ -33,8 +33,15 @@ class PairPart:
     places as it draws, from one to all, any other part all of them.
     """
 
-    def __init__(self, pairs: Sequence[tuple[Tensor, Tensor]], *, autoregressive: bool, training: bool):
-        self.pairs = pairs
+    def __init__(
+        self,
+        pairs: Sequence[tuple[Tensor, Tensor]],
+        words: Sequence[Tokens] = (),
+        *,
+        autoregressive: bool,
+        training: bool,
+    ):
+        self.pairs, self.words = pairs, words
         self.sizes = torch.tensor([100 * len(source) + len(target) for source, target in pairs])
         self._autoregressive, self._training = autoregressive, training
 
@@ -62,7 +69,10 @@ class PairPart:
 
 
 class PairLoss:
-    """Cross-entropy in nats per token, with label smoothing; without autoregression a tenth of that of the length is added."""
+    """Cross-entropy summed over the tokens of an answer, in nats per answer, with label smoothing.
+
+    Without autoregression that of its length is added.
+    """
 
     def __init__(self, smoothing: float):
         self.smoothing = smoothing
@@ -74,10 +84,15 @@ class PairLoss:
 
     def __call__(self, outputs: Any, targets: Any) -> Tensor:
         scores, wanted = (outputs[0], targets[0]) if isinstance(outputs, tuple) else (outputs, targets)
-        by_token = F.cross_entropy(
-            scores.flatten(0, 1), wanted.flatten(), ignore_index=_IGNORED, label_smoothing=self.smoothing
+        tokens = F.cross_entropy(
+            scores.flatten(0, 1),
+            wanted.flatten(),
+            ignore_index=_IGNORED,
+            label_smoothing=self.smoothing,
+            reduction="sum",
         )
-        return by_token + 0.1 * F.cross_entropy(outputs[1], targets[1]) if isinstance(outputs, tuple) else by_token
+        loss = tokens / len(wanted)
+        return loss + F.cross_entropy(outputs[1], targets[1]) if isinstance(outputs, tuple) else loss
 
 
 class Transduction:
@@ -103,7 +118,7 @@ class Transduction:
     @classmethod
     def reopen(cls, directory: Path) -> "Transduction":
         """From a run directory, without data."""
-        return cls(**json.loads(text_of(directory, _FILE)))
+        return made_of(directory, _FILE, lambda found: cls(**found))
 
     def take(self, other: "Transduction") -> None:
         """Read other pairs with these tokens."""
@@ -136,7 +151,9 @@ class Transduction:
                 (self.encode(s), torch.tensor([self._target.get(one, UNKNOWN) for one in t]))
                 for s, t in getattr(data, name)
             ]
-            made[name] = PairPart(pairs, autoregressive=self.autoregressive, training=name == "train")
+            made[name] = PairPart(
+                pairs, [s for s, _ in getattr(data, name)], autoregressive=self.autoregressive, training=name == "train"
+            )
         facts = DataFacts(
             name=data.name,
             sizes={name: len(part) for name, part in made.items()},
@@ -150,7 +167,7 @@ class Transduction:
         sources = [source for source, _ in part.pairs]
         mode = "greedy" if self.autoregressive else "refine"
         found = self.decode(module_of(forward), sources, mode)
-        return self.errors([tuple(self.source[n] for n in s.tolist()) for s in sources], found)
+        return self.errors(part.words, found)
 
     def errors(self, sources: Sequence[Tokens], found: Sequence[Tokens]) -> dict[str, float]:
         """`per`: edits over reference tokens; `wer`: share of sources whose answer is no reference."""
