@@ -303,7 +303,8 @@ def test_jordan_network_remembers_its_output():
 @pytest.mark.parametrize("summary", ["mean", "last"])
 def test_summaries_look_at_the_steps_that_count(summary):
     torch.manual_seed(0)
-    for network in (LSTM(3, 4, 2, summary=summary), RNN(3, 4, 2, summary=summary)):
+    tdnn = TDNN(3, 4, 2, delays=[(-1, 0, 1), (-2, 0, 2), (0,)], summary=summary)
+    for network in (LSTM(3, 4, 2, summary=summary), RNN(3, 4, 2, summary=summary), tdnn):
         network = network.double().eval()
         x = signal()
         whole = network((x, LENGTHS))

@@ -25,6 +25,7 @@ from actlab.tasks.characters import Characters
 from actlab.tasks.digits import SpokenWords
 from actlab.tasks.forecasting import Forecasting, closed_loop
 from actlab.tasks.slots import Slots, spans
+from actlab.tasks.transduction import PairLoss
 from actlab.train import seeds
 
 REAL = Path(os.environ.get("ACTLAB_DATA", "nowhere"))
@@ -327,7 +328,7 @@ def test_no_word_is_in_two_parts(tmp_path):
     data = pronunciation.load(small.dictionary(tmp_path / "d"))
     parts = [{source for source, _ in part} for part in (data.train, data.validation, data.test)]
     assert not parts[0] & parts[1] and not parts[0] & parts[2] and not parts[1] & parts[2]
-    assert sum(map(len, parts)) == 400 and set(data.references) == parts[1] | parts[2]
+    assert sum(map(len, parts)) == 400 and set(data.references) == parts[0] | parts[1] | parts[2]
     assert all(not one[-1].isdecimal() for _, spoken in data.train for one in spoken)
     stressed = pronunciation.load(tmp_path / "d", stress=True)
     assert any(one == "AA1" for _, spoken in stressed.train for one in spoken)
@@ -428,6 +429,9 @@ def test_damaged_recordings(tmp_path):
         with pytest.raises(ActlabError, match=r"bad\.wav") as caught:
             speech.read_wave(file)
         assert "\n" not in str(caught.value), name
+    (tmp_path / "rate.wav").write_bytes(good[:24] + b"\0\0\0\0" + good[28:])
+    with pytest.raises(ActlabError, match=r"rate\.wav"):
+        speech.read_wave(tmp_path / "rate.wav")
     with pytest.raises(ActlabError, match=r"lasts 11\.0 s"):
         speech.read_wave(small.tone(tmp_path / "long.wav", 300.0, seconds=11))
 
@@ -500,7 +504,145 @@ def test_run_without_its_vocabulary(cli, slot_run, tmp_path):
     assert "vocabulary.json" in cli("predict", copy, "Play jazz").complaint(1)
 
 
+@pytest.mark.parametrize("content", ["{", "{}", "[]", '{"words": 3}'])
+def test_damaged_vocabulary(cli, slot_run, speech_run, series_run, text_run, word_run, tmp_path, content):
+    import shutil
+
+    files = {slot_run: "vocabulary.json", speech_run: "words.json", series_run: "series.json", word_run: "tokens.json"}
+    commands = {slot_run: "predict", speech_run: "predict", series_run: "forecast", word_run: "pronounce"}
+    for number, (run, name) in enumerate(files.items()):
+        copy = tmp_path / str(number)
+        shutil.copytree(run, copy)
+        (copy / name).write_text(content)
+        rest = [] if commands[run] == "forecast" else ["ab"]
+        assert name in cli(commands[run], copy, *rest).complaint(1)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--set", 'data.inputs=["x","y"]'], "differ from each other and from the target"),
+        (["--set", 'data.inputs=["x","x"]'], "differ from each other"),
+        (["--set", "data.horizons=[0]"], "greater than or equal to 1"),
+        (["--set", "data.memory=200"], "smaller data.memory"),
+        (["--set", "data.test_from=2030"], "test_from"),
+        (["--set", "data.target=z"], "column"),
+    ],
+)
+def test_series_that_cannot_be_forecast(cli, tmp_path, options, words):
+    outcome = cli(
+        "train", "forecasting", "--recipe", "glucose-narx", *small.data_for("forecasting", tmp_path), *options
+    )
+    assert words in outcome.complaint(2)
+
+
+def test_constant_target_is_refused_and_constant_input_is_not(cli, tmp_path):
+    file = tmp_path / "flat.csv"
+    file.write_text("a,b\n" + "".join(f"{math.sin(t):.4f},1\n" for t in range(100)))
+    common = [
+        "train",
+        "forecasting",
+        "--data",
+        file,
+        "--epochs",
+        "1",
+        "--set",
+        "data.transform=identity",
+        "--set",
+        "data.test_from=0.8",
+    ]
+    assert "'b' is constant" in cli(*common, "--set", "data.target=b", "--out", tmp_path / "r").complaint(2)
+    assert cli(*common, "--set", "data.target=a", "--set", 'data.inputs=["b"]', "--out", tmp_path / "s", "-q").code == 0
+    assert Run.read(tmp_path / "s").test.loss < 10
+
+
+def test_other_delays_than_the_memory(cli, tmp_path):
+    assert (
+        cli(
+            "train", "forecasting", "--set", "model.output_delays=3", "--epochs", "1", "--out", tmp_path / "r", "-q"
+        ).code
+        == 0
+    )
+
+
 # Data
+
+
+@pytest.mark.parametrize(
+    ("rows", "pieces", "columns"),
+    [
+        (["year,month,value", *(f"{2000 + t // 12},{t % 12 + 1},{t % 7}" for t in range(60))], ((0, 60),), ("value",)),
+        (["sentiment,sales", *(f"{t % 5},{t % 7}" for t in range(50))], ((0, 50),), ("sales",)),
+        (["monthly_sales", *(f"{t % 7}" for t in range(50))], ((0, 50),), ("monthly_sales",)),
+        (["year,value", *(f"{2100 - t},{t}" for t in range(50))], ((0, 50),), ("value",)),
+    ],
+)
+def test_clocks_of_series(tmp_path, rows, pieces, columns):
+    file = tmp_path / "s.csv"
+    file.write_text("\n".join(rows) + "\n")
+    data = series.load(file)
+    assert data.pieces == pieces and data.columns == columns
+    if rows[0] == "year,value":
+        assert data.times[0] == "2051" and data.values[0].item() == 49, "the newest came first"
+
+
+def test_time_zones_do_not_cut_series(tmp_path, monkeypatch):
+    import time
+
+    file = tmp_path / "s.csv"
+    file.write_text("time,v\n" + "".join(f"2024-03-{1 + t // 24:02d} {t % 24:02d}:00:00,{t % 5}\n" for t in range(744)))
+    for zone in ("UTC", "Europe/Berlin"):
+        monkeypatch.setenv("TZ", zone)
+        time.tzset()
+        assert series.load(file).pieces == ((0, 744),)
+    monkeypatch.undo()
+    time.tzset()
+
+
+def test_forecast_after_missing_rows_is_dated_by_the_last_whole_one(cli, tmp_path):
+    file = tmp_path / "s.csv"
+    file.write_text("year,v\n" + "".join(f"{1900 + t},{math.sin(t):.4f}\n" for t in range(100)) + "2000,nil\n2001,\n")
+    common = ["--data", file, "--epochs", "1", "--set", "data.transform=identity", "--set", "data.test_from=0.8"]
+    assert cli("train", "forecasting", *common, "--out", tmp_path / "r", "-q").code == 0
+    assert json.loads(cli("forecast", tmp_path / "r", "--steps", "2", "--json").out)["times"] == ["2000", "2001"]
+
+
+def test_letters_that_training_lacks(cli, tmp_path):
+    file = small.dictionary(tmp_path / "words.dict")
+    file.write_text(file.read_text() + "".join(f"{letter * 2} AA1\n" for letter in "qwxyzvtsr"))
+    options = small.data_for("pronunciation", tmp_path)[2:]
+    outcome = cli(
+        "train",
+        "pronunciation",
+        "--data",
+        file,
+        *options,
+        "--precision",
+        "fp32",
+        "--steps",
+        "2",
+        "--out",
+        tmp_path / "r",
+        "-q",
+    )
+    assert outcome.code == 0, outcome
+    assert cli("evaluate", tmp_path / "r", "--part", "train").code == 0
+
+
+def test_loss_of_pairs_is_the_same_in_pieces():
+    loss, scores = PairLoss(0.1), torch.randn(8, 5, 9, generator=torch.Generator().manual_seed(0))
+    wanted = torch.randint(0, 9, (8, 5), generator=torch.Generator().manual_seed(1))
+    wanted[::2, 3:] = -100
+    pieces = [loss(scores[row : row + 1], wanted[row : row + 1]) for row in range(8)]
+    torch.testing.assert_close(loss(scores, wanted), torch.stack(pieces).mean())
+
+
+def test_few_of_a_class_are_still_learnt_from(tmp_path):
+    lines = [f"n{node} {node % 3} {'rare' if node < 6 else 'common'}" for node in range(90)]
+    (tmp_path / "g.content").write_text("\n".join(lines))
+    (tmp_path / "g.cites").write_text("n0 n1\n")
+    data = graphs.load(tmp_path)
+    assert data.labels[data.parts["train"]].bincount().tolist() == [20, 3]
 
 
 def test_snips_form_and_its_odd_bytes(tmp_path):

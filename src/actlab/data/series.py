@@ -149,7 +149,7 @@ def _clock_column(head: list[str], rows: list[list[str]]) -> int | None:
         moments = [_moment(row[place]) for row in rows]
         steps = [b - a for a, b in itertools.pairwise(moments) if a is not None and b is not None]
         for direction in (1, -1):
-            if steps and sum(direction * step > 0 for step in steps) > 0.9 * (len(rows) - 1):
+            if steps and sum(direction * step > 0 for step in steps) > 0.99 * len(steps):
                 return place
     return None
 
