@@ -93,7 +93,7 @@ UNITS = {
     "nats per example": "奈特/样本",
     "nats per sentence": "奈特/句",
     "nats per character": "奈特/字符",
-    "nats per word": "奈特/词",
+    "nats per answer": "奈特/答案",
     "nats per node": "奈特/节点",
     "squared standard deviations": "标准差的平方",
 }
@@ -102,6 +102,8 @@ SCORES = {
     "intent_accuracy": Both("intent accuracy", "意图准确率"),
     "sentence_accuracy": Both("sentences right throughout", "整句正确率"),
     "bits_per_character": Both("bits per character", "每字符比特数"),
+    "chrf": Both("chrF, per cent", "chrF（百分比）"),
+    "bleu": Both("BLEU, per cent", "BLEU（百分比）"),
     "wer": Both("word error rate", "词错误率"),
     "per": Both("phoneme error rate", "音素错误率"),
     "rmse": Both("root mean squared error", "均方根误差"),

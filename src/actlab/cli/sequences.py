@@ -1,4 +1,4 @@
-"""`actlab forecast`, `trace`, `sample` and `pronounce`: runs on series, sentences, text and words."""
+"""`actlab forecast`, `trace`, `sample`, `pronounce` and `translate`: runs on series, sentences, text and pairs."""
 
 import json
 from pathlib import Path
@@ -133,49 +133,77 @@ def sample(
     print(trained.task.write(trained.model, prompt, length, **how))
 
 
+Decode = Annotated[
+    str | None,
+    typer.Option(
+        help=say("greedy, beam; of a parallel network parallel, refine", "greedy、beam；并行网络为 parallel、refine")
+    ),
+]
+Width = Annotated[int, typer.Option(min=1, help=say("hypotheses of the beam", "束搜索的假设数"))]
+Attention = Annotated[
+    Path | None,
+    typer.Option(help=say("draw what the first answer looks at, token by token", "画出第一个答案的各词元注视何处")),
+]
+
+
 @app.command(help=say("How words are spoken: their phonemes.", "单词的读音：给出音素。"))
 def pronounce(
     run: RunPath,
     words: Annotated[list[str], typer.Argument(metavar="WORD...", help=say("words", "单词"))],
-    decode: Annotated[
-        str | None,
-        typer.Option(
-            help=say(
-                "greedy, beam; of a parallel network parallel, refine", "greedy、beam；并行网络为 parallel、refine"
-            )
-        ),
-    ] = None,
-    width: Annotated[int, typer.Option(help=say("hypotheses of the beam", "束搜索的假设数"))] = 5,
-    attention: Annotated[
-        Path | None,
-        typer.Option(help=say("draw what the first word's phonemes look at", "画出第一个词的各音素注视哪些字母")),
-    ] = None,
+    decode: Decode = None,
+    width: Width = 5,
+    attention: Attention = None,
     as_json: AsJson = False,
 ) -> None:
-    from ..recipes.load_task import TrainedTask
-
-    trained = TrainedTask(run, "pairs")
-    task, model = trained.task, trained.model
-    sources = [task.split(model, word) for word in words]
-    mode = decode or ("beam" if task.autoregressive else "refine")
-    answers = task.decode(model, sources, mode, width=width)
-    if attention is not None:
-        from ..plot import attention_picture
-
-        if not answers[0]:
-            raise UsageError(say(f"'{words[0]}' got no phoneme to draw", f"“{words[0]}”没有得到可画的音素"))
-        ends = () if not task.autoregressive else (say("end", "结束"),)
-        weights = task.look(model, sources[0], answers[0])
-        attention_picture(weights.numpy(), [*answers[0], *ends], list(words[0].strip().lower()), attention, language())
+    answers = _answers(run, words, decode, width, attention, sentences=False)
     if as_json:
-        print(
-            json.dumps(
-                [{"word": word, "phonemes": answer} for word, answer in zip(words, answers, strict=True)],
-                ensure_ascii=False,
-            )
-        )
+        print(json.dumps([{"word": word, "phonemes": one} for word, one in zip(words, answers, strict=True)]))
         return
     for word, answer in zip(words, answers, strict=True):
         print(f"{word}  {' '.join(answer)}")
     if attention is not None:
         print(attention)
+
+
+@app.command(help=say("Translate sentences.", "翻译句子。"))
+def translate(
+    run: RunPath,
+    sentences: Annotated[list[str], typer.Argument(metavar="SENTENCE...", help=say("sentences", "句子"))],
+    decode: Decode = None,
+    width: Width = 5,
+    attention: Attention = None,
+    as_json: AsJson = False,
+) -> None:
+    answers = ["".join(one) for one in _answers(run, sentences, decode, width, attention, sentences=True)]
+    if as_json:
+        found = [{"sentence": one, "translation": other} for one, other in zip(sentences, answers, strict=True)]
+        print(json.dumps(found, ensure_ascii=False))
+        return
+    print("\n".join(answers))
+    if attention is not None:
+        print(attention)
+
+
+def _answers(
+    run: Path, items: list[str], decode: str | None, width: int, attention: Path | None, *, sentences: bool
+) -> list[tuple[str, ...]]:
+    from ..recipes.load_task import TrainedTask
+
+    trained = TrainedTask(run, "pairs")
+    task, model = trained.task, trained.model
+    if task.sentences != sentences:
+        right = "translate" if task.sentences else "pronounce"
+        raise UsageError(say(f"'{run}' is read by 'actlab {right}'", f"“{run}”请用“actlab {right}”"))
+    sources = [task.split(model, item) for item in items]
+    answers = task.decode(model, sources, decode or ("beam" if task.autoregressive else "refine"), width=width)
+    if attention is not None:
+        from ..plot import attention_picture
+
+        if not answers[0]:
+            raise UsageError(
+                say(f"'{items[0]}' got an empty answer: nothing to draw", f"“{items[0]}”的答案为空：没有可画的内容")
+            )
+        rows = [*answers[0], *([say("end", "结束")] if task.autoregressive else [])]
+        weights = task.look(model, sources[0], answers[0])
+        attention_picture(weights.numpy(), rows, list(items[0].strip()), attention, language())
+    return answers

@@ -34,6 +34,7 @@ class Source:
     files: dict[str, str]
     archive: bool = False
     shipped: bool = False  # with Actlab
+    by_hand: bool = False  # its source keeps no version, so that no checksum holds: to be fetched by a person
     size_bytes: int = 0
 
     def path(self, folder: Path) -> Path:
@@ -52,6 +53,14 @@ class Source:
         """The folder with the data, fetched if need be; raises ActlabError where that fails."""
         if found := self.find():
             return found
+        if self.by_hand:
+            name = next(iter(self.files))
+            raise ActlabError(
+                say(
+                    f"{self.name} is not on this machine: fetch {self.url}, put its {name} into '{self.folder}' in a folder and name that by ACTLAB_DATA",
+                    f"本机没有 {self.name}：请下载 {self.url}，把其中的 {name} 放入某文件夹的“{self.folder}”中，并用 ACTLAB_DATA 指明该文件夹",
+                )
+            )
         target = _cache() / self.name
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -222,4 +231,15 @@ CMUDICT = Source(
     size_bytes=3_600_000,
     files={"cmudict.dict": "81917843c7f44ce2b094ac63873c2c7a4cf802040792c455ba3ca406891c3d22"},
 )
-SOURCES = {one.name: one for one in (SNIPS, FSDD, SUNSPOTS, GLUCOSE, CMUDICT)}
+TATOEBA = Source(
+    name="tatoeba",
+    folder="tatoeba",
+    summary=("21,116 English sentences and their Chinese translations", "21,116 条英文句子及其中文翻译"),
+    licence="CC BY 2.0 FR",
+    attribution="Tatoeba contributors, tatoeba.org, through manythings.org/anki",
+    url="https://www.manythings.org/anki/cmn-eng.zip",
+    size_bytes=1_300_000,
+    files={"cmn.txt": "f81798986021a75cbbcdd7521e627d87031e1b74e5601cfb3604cf1637ac62dd"},
+    by_hand=True,
+)
+SOURCES = {one.name: one for one in (SNIPS, FSDD, SUNSPOTS, GLUCOSE, CMUDICT, TATOEBA)}

@@ -32,7 +32,7 @@ def check(name: str) -> tuple[str, Path]:
     """
     from actlab._language import say
 
-    from . import pronunciation, series, speech, text
+    from . import pronunciation, series, speech, text, translation
 
     folder = Path(name).expanduser()
     if name not in names() and not folder.is_dir():
@@ -62,6 +62,12 @@ def check(name: str) -> tuple[str, Path]:
         found = say(
             f"{len(words.train):,} training pairs, {len(words.test):,} test words",
             f"{len(words.train):,} 个训练词条，{len(words.test):,} 个测试词",
+        )
+    elif name == "tatoeba":
+        pairs = translation.load(name)
+        found = say(
+            f"{len(pairs.train):,} training pairs, {len(pairs.test):,} test sentences",
+            f"{len(pairs.train):,} 个训练句对，{len(pairs.test):,} 个测试句子",
         )
     else:
         one = series.load(name)

@@ -30,6 +30,7 @@ class PairData:
     validation: tuple[tuple[Tokens, Tokens], ...]
     test: tuple[tuple[Tokens, Tokens], ...]
     references: dict[Tokens, tuple[Tokens, ...]]
+    sentences: bool = False  # translations, in characters; else words and their phonemes
     licence: str = ""
     attribution: str = ""
 

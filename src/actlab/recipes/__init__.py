@@ -13,6 +13,7 @@ from . import (
     pronunciation,
     slot_filling,
     spoken_digits,
+    translation,
 )
 from .planning import DataPlan as DataPlan
 from .planning import ModelPlan as ModelPlan
@@ -29,6 +30,7 @@ _PRESETS: dict[str, dict[str, Plan]] = {
     "image-attention": image_attention.PRESETS,
     "graph": graph.PRESETS,
     "pronunciation": pronunciation.PRESETS,
+    "translation": translation.PRESETS,
     "spoken-digits": spoken_digits.PRESETS,
     "character-lm": character_lm.PRESETS,
 }

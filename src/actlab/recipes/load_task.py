@@ -25,7 +25,7 @@ _COMMANDS = {
     "speech": "actlab predict RUN FILE.wav",
     "series": "actlab forecast RUN",
     "characters": "actlab sample RUN",
-    "pairs": "actlab pronounce RUN WORD",
+    "pairs": "actlab pronounce RUN WORD, or translate RUN SENTENCE",
     "graph": "actlab predict RUN NODE",
 }
 

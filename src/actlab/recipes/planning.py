@@ -76,8 +76,11 @@ class PairPlan(Record):
     """Which pairs of sequences."""
 
     task: Literal["pairs"] = "pairs"
-    source: str = "cmudict"  # a name, or a file of words and their phonemes
-    stress: bool = False  # keep the marks of stress on vowels
+    source: str = (
+        "cmudict"  # a name, a file of words and their phonemes, or of sentences with their translations (.txt, .tsv)
+    )
+    stress: bool = False  # of phonemes: keep the marks of stress on vowels
+    reverse: bool = False  # of translations: from the second language to the first
     autoregressive: bool = True  # token by token; else all places at once
     validation: int | None = None  # the published sizes
     limit: int | None = Field(default=None, ge=1)  # words of each part

@@ -35,7 +35,7 @@ _LOSS = {
     "slots": "nats per sentence",
     "series": "squared standard deviations",
     "characters": "nats per character",
-    "pairs": "nats per word",
+    "pairs": "nats per answer",
     "graph": "nats per node",
 }
 

@@ -11,9 +11,10 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
 from .._language import say
+from ..data import translation
 from ..data.pronunciation import PairData, Tokens, load
 from ..decoding import beam, greedy, mask_predict
-from ..errors import UsageError
+from ..errors import ActlabError, UsageError
 from ..models.transformer import END, MASKED, PADDING, START, UNKNOWN, Transformer
 from ..records import DataFacts
 from ..train.parts import Forward, Part, Parts, Scores, module_of
@@ -98,21 +99,29 @@ class PairLoss:
 class Transduction:
     """The task. Scores: token error rate (of phonemes, `per`) and the share of words with any error (`wer`), against the nearest reference."""
 
-    def __init__(self, source: Sequence[str], target: Sequence[str], *, autoregressive: bool, data: PairData | None = None, smoothing: float = 0.0):  # fmt: skip
+    def __init__(self, source: Sequence[str], target: Sequence[str], *, autoregressive: bool, sentences: bool = False, data: PairData | None = None, smoothing: float = 0.0):  # fmt: skip
         self.source, self.target, self.autoregressive = tuple(source), tuple(target), autoregressive
         self._source = {name: number for number, name in enumerate(self.source)}
         self._target = {name: number for number, name in enumerate(self.target)}
-        self._data = data
+        self.sentences, self._data = sentences, data
         self.loss = PairLoss(smoothing)
 
     @classmethod
-    def open(cls, source: str, *, stress: bool, limit: int | None, seed: int, autoregressive: bool, smoothing: float) -> "Transduction":  # fmt: skip
-        """From a dictionary by name or file."""
-        data = load(source, stress=stress, limit=limit, seed=seed)
+    def open(cls, source: str, *, stress: bool, reverse: bool, limit: int | None, seed: int, autoregressive: bool, smoothing: float) -> "Transduction":  # fmt: skip
+        """From pairs by name or file: sentences in a .txt or .tsv file, words in any other."""
+        if source == "tatoeba" or Path(source).suffix in (".txt", ".tsv"):
+            data = translation.load(source, reverse=reverse, limit=limit, seed=seed)
+        else:
+            data = load(source, stress=stress, limit=limit, seed=seed)
         letters = sorted({one for word, _ in data.train for one in word})
         phonemes = sorted({one for _, spoken in data.train for one in spoken})
         return cls(
-            (*SPECIAL, *letters), (*SPECIAL, *phonemes), autoregressive=autoregressive, data=data, smoothing=smoothing
+            (*SPECIAL, *letters),
+            (*SPECIAL, *phonemes),
+            autoregressive=autoregressive,
+            sentences=data.sentences,
+            data=data,
+            smoothing=smoothing,
         )
 
     @classmethod
@@ -126,7 +135,12 @@ class Transduction:
 
     def files(self) -> dict[str, str]:
         """The tokens."""
-        found = {"source": self.source, "target": self.target, "autoregressive": self.autoregressive}
+        found = {
+            "source": self.source,
+            "target": self.target,
+            "autoregressive": self.autoregressive,
+            "sentences": self.sentences,
+        }
         return {_FILE: json.dumps(found, ensure_ascii=False) + "\n"}
 
     def offered(self, model: str) -> dict[str, Any]:
@@ -160,14 +174,14 @@ class Transduction:
             licence=data.licence,
             attribution=data.attribution,
         )
-        return Parts(made["train"], made["validation"], made["test"], facts=facts, scores=Scores(self._measure, "wer", lowest=True))  # fmt: skip
+        return Parts(made["train"], made["validation"], made["test"], facts=facts, scores=Scores(self._measure, "chrf") if self.sentences else Scores(self._measure, "wer", lowest=True))  # fmt: skip
 
     def _measure(self, forward: Forward, part: Part) -> dict[str, float]:
         assert isinstance(part, PairPart) and self._data is not None
         sources = [source for source, _ in part.pairs]
         mode = "greedy" if self.autoregressive else "refine"
         found = self.decode(module_of(forward), sources, mode)
-        return self.errors(part.words, found)
+        return self.likeness(part.words, found) if self.sentences else self.errors(part.words, found)
 
     def errors(self, sources: Sequence[Tokens], found: Sequence[Tokens]) -> dict[str, float]:
         """`per`: edits over reference tokens; `wer`: share of sources whose answer is no reference."""
@@ -177,6 +191,28 @@ class Transduction:
             count, length = min((edit_distance(answer, one), len(one)) for one in self._data.references[source])
             edits, tokens, wrong = edits + count, tokens + length, wrong + (count > 0)
         return {"wer": wrong / len(found), "per": edits / tokens}
+
+    def likeness(self, sources: Sequence[Tokens], found: Sequence[Tokens]) -> dict[str, float]:
+        """chrF and BLEU by sacrebleu, in per cent, against all translations there are; Chinese by characters."""
+        try:
+            import sacrebleu
+        except ImportError:
+            raise ActlabError(
+                say(
+                    "translations are scored by sacrebleu, which is not installed; run: pip install 'actlab[sequences]'",
+                    "翻译由 sacrebleu 评分，但尚未安装；请运行：pip install 'actlab[sequences]'",
+                )
+            ) from None
+        assert self._data is not None
+        every = [self._data.references[source] for source in sources]
+        most = max(map(len, every))
+        answers = ["".join(one) for one in found]
+        columns = [["".join(one[min(number, len(one) - 1)]) for one in every] for number in range(most)]
+        chinese = any("\u4e00" <= letter <= "\u9fff" for letter in "".join(columns[0]))
+        return {
+            "chrf": sacrebleu.corpus_chrf(answers, columns).score,
+            "bleu": sacrebleu.corpus_bleu(answers, columns, tokenize="zh" if chinese else "13a").score,
+        }
 
     def decode(
         self,
@@ -231,7 +267,7 @@ class Transduction:
 
     def split(self, model: Any, word: str) -> Tensor:
         """A word as numbers; raises UsageError for an empty one, one too long, or one without a known letter."""
-        word = word.strip().lower()
+        word = word.strip() if self.sentences else word.strip().lower()
         known = [one for one in word if one in self._source]
         if not word or not known:
             raise UsageError(
@@ -263,10 +299,10 @@ def stepping(model: Transformer, source: Tensor) -> tuple[Any, Any]:
 
 
 def answer_by_steps(model: Transformer, source: Tensor, *, width: int | None, length_penalty: float) -> list[list[int]]:
-    """Greedy answers, or with a `width` those of the beam; at most twice as long as the source and ten more."""
+    """Greedy answers, or with a `width` those of the beam; at most four times as long as the source and ten more."""
     step, state = stepping(model, source)
     first = torch.full((len(source),), START, device=source.device)
-    steps = min(model.longest - 1, 2 * source.shape[1] + 10)
+    steps = min(model.longest - 1, 4 * source.shape[1] + 10)
     if width is None:
         return greedy(step, first, state, end=END, steps=steps)
     return [
