@@ -74,7 +74,9 @@ LIGHT = [(name, preset) for name, presets in recipes.names().items() for preset 
 @pytest.mark.parametrize(("recipe", "preset"), LIGHT)
 def test_every_light_recipe_takes_epochs_limit_and_activation(cli, tmp_path, recipe, preset):
     activation = "softsign" if recipe == "character-lm" else "prelu"  # in an LSTM, something bounded
-    limit = [] if recipe in ("forecasting", "character-lm", "graph") else ["--limit", "30"]  # of rows, and of nothing
+    limit = (
+        [] if recipe in ("forecasting", "character-lm", "graph", "translation") else ["--limit", "30"]
+    )  # of rows, and of nothing
     outcome = cli(
         "train", recipe, "--recipe", preset, *data_for(recipe, tmp_path), "--epochs", "2", *limit, "--batch-size", "16",
         "--activation", activation, "--seed", "5", "--out", tmp_path / "run",

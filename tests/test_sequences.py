@@ -14,7 +14,7 @@ import torch
 from seqeval.metrics import f1_score
 
 import small
-from actlab.data import graphs, pronunciation, series, speech, text
+from actlab.data import graphs, pronunciation, series, speech, text, translation
 from actlab.data._slot_files import decode
 from actlab.decoding import best_path, sample
 from actlab.errors import ActlabError, UnknownName, UsageError
@@ -31,7 +31,13 @@ from actlab.train import seeds
 REAL = Path(os.environ.get("ACTLAB_DATA", "nowhere"))
 needs = {
     name: pytest.mark.skipif(not (REAL / folder).exists(), reason=f"needs {name}: set ACTLAB_DATA")
-    for name, folder in (("snips", "snips"), ("fsdd", "fsdd"), ("glucose", "series"), ("cmudict", "cmudict"))
+    for name, folder in (
+        ("snips", "snips"),
+        ("fsdd", "fsdd"),
+        ("glucose", "series"),
+        ("cmudict", "cmudict"),
+        ("tatoeba", "tatoeba"),
+    )
 }
 
 
@@ -322,6 +328,49 @@ def test_weights_of_another_vocabulary(cli, word_run, tmp_path):
     tokens = json.loads((copy / "tokens.json").read_text())
     (copy / "tokens.json").write_text(json.dumps({**tokens, "target": [*tokens["target"], "ZZ"]}))
     assert "cannot be used" in cli("pronounce", copy, "ab").complaint(1)
+
+
+def test_sentences_are_translated(cli, tmp_path):
+    options = ["--epochs", "30", "--batch-size", "8", "--learning-rate", "0.01", "--precision", "fp32", "-q"]
+    assert (
+        cli("train", "translation", *small.data_for("translation", tmp_path), *options, "--out", tmp_path / "run").code
+        == 0
+    )
+    run = Run.read(tmp_path / "run")
+    assert run.test.scores["chrf"] > 40 and run.test.scores["bleu"] >= 0
+    found = json.loads(
+        cli("translate", tmp_path / "run", "red cat runs", "--json", "--attention", tmp_path / "a.svg").out
+    )
+    assert (
+        found[0]["sentence"] == "red cat runs" and len(found[0]["translation"]) >= 1 and (tmp_path / "a.svg").exists()
+    )
+    assert cli("translate", tmp_path / "run", "red 好 cat", "Éxyz big").code == 0, "unknown characters are read as such"
+    assert "actlab translate" in cli("pronounce", tmp_path / "run", "red").complaint(2)
+    assert "letters" in cli("translate", tmp_path / "run", "").complaint(2)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_no_translation_leaks(tmp_path, reverse):
+    data = translation.load(small.translations(tmp_path / "p.tsv"), reverse=reverse)
+    parts = [{one for one, _ in part} for part in (data.train, data.validation, data.test)]
+    assert not parts[0] & (parts[1] | parts[2]) and not parts[1] & parts[2] and len(parts[2]) == 12
+    held = {other for one in parts[1] | parts[2] for other in data.references[one]}
+    assert not held & {other for _, other in data.train}
+
+
+def test_damaged_pairs(tmp_path):
+    file = tmp_path / "p.tsv"
+    file.write_text("one\tone\nno tab here\n")
+    with pytest.raises(ActlabError, match="line 2: expected a sentence, a tab"):
+        translation.load(file)
+    with pytest.raises(UnknownName, match="did you mean 'tatoeba'"):
+        translation.load("tatoba")
+
+
+@needs["tatoeba"]
+def test_tatoeba_parts():
+    data = translation.load("tatoeba")
+    assert (len(data.validation), len(data.test)) == (500, 1000) and len(data.train) > 18_000
 
 
 def test_no_word_is_in_two_parts(tmp_path):
