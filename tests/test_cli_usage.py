@@ -67,7 +67,7 @@ def folder(tmp_path, monkeypatch):
 # What is typed, and what the sentence must name.
 WRONG = {
     "recipe": (("train", "lenett"), "'lenet'"),
-    "recipe with nothing near": (("train", "zzzzzz"), "alexnet, character-lm, forecasting, lenet, mlp"),
+    "recipe with nothing near": (("train", "zzzzzz"), "alexnet, character-lm, forecasting, graph, image-attention, lenet, mlp"),
     "preset": (("train", "alexnet", "--recipe", "clasic"), "'classic'"),
     "preset of another recipe": (("train", "lenet", "--recipe", "fast"), "modern, original"),
     "preset with a config": (("train", "--config", "whole.toml", "--recipe", "fast", "--steps", "1"), "--recipe"),
