@@ -54,15 +54,14 @@ class _Peephole(torch.autograd.Function):
         h, c = z.new_empty(steps + 1, units, batch), z.new_empty(steps + 1, units, batch)
         t = z.new_empty(steps, units, batch)  # tanh of the cell
         h[0], c[0] = h0.T, c0.T
-        p_i, p_f, p_o = peeps[..., None].unbind()
+        p_if, p_o = peeps[:2, :, None], peeps[2, :, None]
         cs, hs = c.unbind(), h.unbind()
-        views = (gates, gates[:, : 2 * units], *gates.chunk(4, 1), t)  # all views at once cost less than one by one
+        pair = gates[:, : 2 * units].unflatten(1, (2, units))
+        views = (gates, pair, *gates.chunk(4, 1), t)  # all views at once cost less than one by one
         for now, (a, i_f, i, f, g, o, tanh) in enumerate(zip(*(one.unbind() for one in views), strict=True)):
             before, new = cs[now], cs[now + 1]
             torch.addmm(a, weight, hs[now], out=a)
-            i.addcmul_(before, p_i)
-            f.addcmul_(before, p_f)
-            i_f.sigmoid_()
+            i_f.addcmul_(before, p_if).sigmoid_()
             g.tanh_()
             torch.mul(f, before, out=new).addcmul_(i, g)
             o.addcmul_(new, p_o).sigmoid_()
@@ -78,28 +77,34 @@ class _Peephole(torch.autograd.Function):
         units = t.shape[1]
         p_i, p_f, p_o = peeps[..., None].unbind()
         i, f, g, o = gates.chunk(4, 1)
-        # What does not depend on what comes back through time, for all steps at once.
-        by_cell = o * (1 - t * t)
+        # What does not depend on what comes back through time, for all steps at once; only five operations are left for each step.
         da = torch.empty_like(gates)
         slope_i, slope_f, slope_g, slope_o = da.chunk(4, 1)
         torch.mul(g, i - i * i, out=slope_i)
         torch.mul(c[:-1], f - f * f, out=slope_f)
         torch.mul(i, 1 - g * g, out=slope_g)
         torch.mul(t, o - o * o, out=slope_o)
+        to_cell = torch.addcmul(o * (1 - t * t), slope_o, p_o)  # d cell / d output, its own gate included
+        through = torch.addcmul(f, slope_i, p_i).addcmul_(
+            slope_f, p_f
+        )  # d cell / d cell before, through both gates too
         dh_all, dc_all = dh_all.transpose(1, 2).contiguous(), dc_all.transpose(1, 2)
+        # Most losses do not look at the cells; asking a GPU whether this one does would wait for it.
+        cells = dc_all.unbind() if dc_all.device.type != "cpu" or dc_all.any() else None
         turned = weight.T.contiguous()
-        dh, dc = torch.zeros_like(h[0]), torch.zeros_like(h[0])
-        di, df, _, do = da.chunk(4, 1)
-        views = (da, da[:, : 3 * units].unflatten(1, (3, units)), di, df, do, f, by_cell, dh_all, dc_all)
-        for row in reversed(list(zip(*(one.unbind() for one in views), strict=True))):
-            a, three, di, df, do, forget, slope, dh_now, dc_now = row
-            dh += dh_now
+        dh, dc = dh_all[-1], torch.zeros_like(h[0])
+        before = torch.cat([torch.zeros_like(dh_all[:1]), dh_all[:-1]])
+        views = (da, da[:, : 3 * units].unflatten(1, (3, units)), slope_o, to_cell, through, before)
+        rows = list(zip(*(one.unbind() for one in views), strict=True))
+        for now in range(len(rows) - 1, -1, -1):
+            a, three, do, by_output, by_cell, dh_before = rows[now]
+            if cells is not None:
+                dc += cells[now]
+            dc.addcmul_(dh, by_output)
             do *= dh
-            dc += dc_now
-            dc.addcmul_(dh, slope).addcmul_(do, p_o)
             three *= dc
-            dc.mul_(forget).addcmul_(di, p_i).addcmul_(df, p_f)
-            torch.mm(turned, a, out=dh)
+            dc *= by_cell
+            dh = dh_before.addmm_(turned, a)
         together = da.transpose(0, 1).flatten(1)
         dpeeps = torch.stack(
             [
