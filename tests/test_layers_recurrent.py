@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from actlab.errors import UnknownName, UsageError
-from actlab.layers import CELLS, Recurrent, TappedDelay, delayed
+from actlab.layers import CELLS, Recurrent, TappedDelay, _scans, delayed
 from actlab.models import LSTM, NARX, RNN, TDNN
 
 LENGTHS = torch.tensor([7, 3, 1, 5])
@@ -132,6 +132,15 @@ def test_peephole_against_numpy(lengths):
         weights["b"] = state[f"bias_ih_l0{suffix}"] + state[f"bias_hh_l0{suffix}"]
         sides.append(peephole_by_hand(x.numpy(), weights, counts, backwards=bool(suffix)))
     np.testing.assert_allclose(layer(x, lengths)[0].detach().numpy(), np.concatenate(sides, -1), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_compiled_loops_are_the_ones_in_python(dtype, monkeypatch):
+    layer, x = make("peephole", bidirectional=True).to(dtype), signal().to(dtype)
+    compiled = gradients(layer, lambda x: layer(x, LENGTHS), x)
+    monkeypatch.setattr(_scans, "loops", lambda: None)  # as where there is no compiler
+    for found, wanted in zip(compiled, gradients(layer, lambda x: layer(x, LENGTHS), x), strict=True):
+        assert torch.equal(found, wanted)
 
 
 def test_peephole_without_peeps_is_the_lstm():

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from .._language import say
 from ..errors import UsageError
+from ._compiled_scans import loops
 
 
 def _softmax_slope(y: Tensor, dy: Tensor) -> Tensor:
@@ -45,6 +46,43 @@ def _refuse_second() -> None:
         )
 
 
+def _peephole_forward(gates: Tensor, h: Tensor, c: Tensor, t: Tensor, weight: Tensor, peeps: Tensor) -> None:
+    """Fill gates, outputs, cells and tanh of the cells, step by step; the same as in scan.cpp."""
+    units = t.shape[1]
+    p_if, p_o = peeps[:2, :, None], peeps[2, :, None]
+    cs, hs = c.unbind(), h.unbind()
+    pair = gates[:, : 2 * units].unflatten(1, (2, units))
+    views = (gates, pair, *gates.chunk(4, 1), t)  # all views at once cost less than one by one
+    for now, (a, i_f, i, f, g, o, tanh) in enumerate(zip(*(one.unbind() for one in views), strict=True)):
+        before, new = cs[now], cs[now + 1]
+        torch.addmm(a, weight, hs[now], out=a)
+        i_f.addcmul_(before, p_if).sigmoid_()
+        g.tanh_()
+        torch.mul(f, before, out=new).addcmul_(i, g)
+        o.addcmul_(new, p_o).sigmoid_()
+        torch.mul(torch.tanh(new, out=tanh), o, out=hs[now + 1])
+
+
+def _peephole_backward(
+    da: Tensor, dh: Tensor, dc: Tensor, to_cell: Tensor, through: Tensor, before: Tensor, cells: Tensor, turned: Tensor
+) -> None:
+    """Turn the slopes in `da` into gradients, from the last step to the first; the same as in scan.cpp."""
+    units = dh.shape[0]
+    views = (da, da[:, : 3 * units].unflatten(1, (3, units)), da[:, 3 * units :], to_cell, through, before)
+    rows = list(zip(*(one.unbind() for one in views), strict=True))
+    incoming = dh
+    for now in range(len(rows) - 1, -1, -1):
+        a, three, do, by_output, by_cell, dh_before = rows[now]
+        if len(cells):
+            dc += cells[now]
+        dc.addcmul_(incoming, by_output)
+        do *= incoming
+        three *= dc
+        dc *= by_cell
+        incoming = dh_before.addmm_(turned, a)
+    dh.copy_(incoming)
+
+
 class _Peephole(torch.autograd.Function):
     """Works on (units, batch), in which the four gates of a step lie one after the other and every pass over one is contiguous."""
 
@@ -55,18 +93,8 @@ class _Peephole(torch.autograd.Function):
         h, c = z.new_empty(steps + 1, units, batch), z.new_empty(steps + 1, units, batch)
         t = z.new_empty(steps, units, batch)  # tanh of the cell
         h[0], c[0] = h0.T, c0.T
-        p_if, p_o = peeps[:2, :, None], peeps[2, :, None]
-        cs, hs = c.unbind(), h.unbind()
-        pair = gates[:, : 2 * units].unflatten(1, (2, units))
-        views = (gates, pair, *gates.chunk(4, 1), t)  # all views at once cost less than one by one
-        for now, (a, i_f, i, f, g, o, tanh) in enumerate(zip(*(one.unbind() for one in views), strict=True)):
-            before, new = cs[now], cs[now + 1]
-            torch.addmm(a, weight, hs[now], out=a)
-            i_f.addcmul_(before, p_if).sigmoid_()
-            g.tanh_()
-            torch.mul(f, before, out=new).addcmul_(i, g)
-            o.addcmul_(new, p_o).sigmoid_()
-            torch.mul(torch.tanh(new, out=tanh), o, out=hs[now + 1])
+        compiled = loops() if z.device.type == "cpu" else None
+        (compiled.forward if compiled else _peephole_forward)(gates, h, c, t, weight, peeps)
         ctx.save_for_backward(gates, h, c, t, weight, peeps)
         return h[1:].transpose(1, 2), c[1:].transpose(1, 2)
 
@@ -91,21 +119,12 @@ class _Peephole(torch.autograd.Function):
         )  # d cell / d cell before, through both gates too
         dh_all, dc_all = dh_all.transpose(1, 2).contiguous(), dc_all.transpose(1, 2)
         # Most losses do not look at the cells; asking a GPU whether this one does would wait for it.
-        cells = dc_all.unbind() if dc_all.device.type != "cpu" or dc_all.any() else None
-        turned = weight.T.contiguous()
-        dh, dc = dh_all[-1], torch.zeros_like(h[0])
+        cells = dc_all if dc_all.device.type != "cpu" or dc_all.any() else dc_all[:0]
         before = torch.cat([torch.zeros_like(dh_all[:1]), dh_all[:-1]])
-        views = (da, da[:, : 3 * units].unflatten(1, (3, units)), slope_o, to_cell, through, before)
-        rows = list(zip(*(one.unbind() for one in views), strict=True))
-        for now in range(len(rows) - 1, -1, -1):
-            a, three, do, by_output, by_cell, dh_before = rows[now]
-            if cells is not None:
-                dc += cells[now]
-            dc.addcmul_(dh, by_output)
-            do *= dh
-            three *= dc
-            dc *= by_cell
-            dh = dh_before.addmm_(turned, a)
+        dh, dc = dh_all[-1].clone(), torch.zeros_like(h[0])
+        compiled = loops() if dh.device.type == "cpu" else None
+        run = compiled.backward if compiled else _peephole_backward
+        run(da, dh, dc, to_cell, through, before, cells, weight.T.contiguous())
         together = da.transpose(0, 1).flatten(1)
         dpeeps = torch.stack(
             [
