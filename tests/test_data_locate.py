@@ -24,7 +24,7 @@ def bare_machine(tmp_path, monkeypatch):
     """No ACTLAB_DATA, an empty cache, no Debian package, no network; the sample passes for Fashion-MNIST."""
     _language.choose("en")
     monkeypatch.delenv("ACTLAB_DATA", raising=False)
-    monkeypatch.setattr(_locate, "_cache", lambda: tmp_path / "cache")
+    monkeypatch.setattr(_locate, "cache", lambda: tmp_path / "cache")
     monkeypatch.setattr(_debian, "INSTALLED", tmp_path / "usr/share/datasets/fashion-mnist")
     monkeypatch.setattr(_locate, "download", lambda folder: "the download failed (Test)")
     monkeypatch.setattr(_debian, "can_unpack", lambda: False)
@@ -75,7 +75,7 @@ def test_actlab_data_that_is_no_folder(monkeypatch):
 def test_cache_is_that_of_the_user(tmp_path, monkeypatch):
     monkeypatch.undo()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert _locate._cache() == tmp_path / "actlab"
+    assert _locate.cache() == tmp_path / "actlab"
 
 
 def test_a_damaged_place_is_named_not_passed_over(tmp_path, monkeypatch):

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from actlab._language import say
 from actlab.errors import ActlabError, UnknownName
 
 from . import _debian, _fashion
-from ._download import download
+from ._download import cache, download, filling
 
 SAMPLE = Path(__file__).parent / "sample"
 NAMES = ("fashion-mnist", "sample")
@@ -66,13 +65,13 @@ def locate(name: str = "fashion-mnist", *, fetch: bool = True) -> Path:
                 f"本机没有 {name}；请允许下载，或使用可离线的“--data sample”",
             )
         )
-    return _fetch(_cache() / name)
+    return _fetch(cache() / name)
 
 
 def _find(name: str) -> Path | None:
     if name == "sample":
         return SAMPLE
-    places = [_cache() / name, _debian.INSTALLED]
+    places = [cache() / name, _debian.INSTALLED]
     if chosen := os.environ.get("ACTLAB_DATA"):
         folder = Path(chosen).expanduser()
         if not folder.is_dir():
@@ -86,29 +85,12 @@ def _find(name: str) -> Path | None:
     return next((place for place in places if _fashion.holds(place)), None)
 
 
-def _cache() -> Path:
-    import pooch
-
-    return Path(pooch.os_cache("actlab"))
-
-
 def _fetch(target: Path) -> Path:
     """Fill `target` by one rename, so that it is never seen half full, whoever else fetches at the same time."""
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as work:
-            filled = Path(work) / "filled"
-            filled.mkdir()
-            _fill(filled, Path(work) / "debian", target)
-            _fashion.read_set(filled, checked=True)
-            _move(filled, target)
-    except OSError as error:
-        raise ActlabError(
-            say(
-                f"cannot write to the cache '{target.parent}' ({error.strerror}); set ACTLAB_DATA or XDG_CACHE_HOME to another folder",
-                f"无法写入缓存“{target.parent}”（{error.strerror}）；请将 ACTLAB_DATA 或 XDG_CACHE_HOME 设为其他文件夹",
-            )
-        ) from None
+    with filling(target) as filled:
+        _fill(filled, filled.parent / "debian", target)
+        _fashion.read_set(filled, checked=True)
+        _move(filled, target)
     return target
 
 

@@ -2,10 +2,7 @@
 
 import csv
 import hashlib
-import logging
 import os
-import sys
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -16,7 +13,8 @@ from typing import Any
 from actlab._language import say
 from actlab.errors import ActlabError, first_line
 
-SECONDS_TO_ANSWER = 10
+from ._download import cache, filling, retrieve
+
 _SHIPPED = Path(__file__).parent / "sample"
 _SNIPS = "https://raw.githubusercontent.com/sonos/nlu-benchmark/master/2017-06-custom-intent-engines/"
 
@@ -43,7 +41,7 @@ class Source:
 
     def find(self) -> Path | None:
         """The folder that holds the data, if it is on this machine."""
-        places = [_cache() / self.name, *([_SHIPPED] if self.shipped else [])]
+        places = [cache() / self.name, *([_SHIPPED] if self.shipped else [])]
         if chosen := os.environ.get("ACTLAB_DATA"):
             home = Path(chosen).expanduser()
             places[:0] = [home / self.folder, home]
@@ -61,22 +59,11 @@ class Source:
                     f"本机没有 {self.name}：请下载 {self.url}，把其中的 {name} 放入某文件夹的“{self.folder}”中，并用 ACTLAB_DATA 指明该文件夹",
                 )
             )
-        target = _cache() / self.name
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{self.name}-") as work:
-                filled = Path(work) / "filled"
-                filled.mkdir()
-                self._fetch(filled)
-                if not target.exists():
-                    filled.rename(target)
-        except OSError as error:
-            raise ActlabError(
-                say(
-                    f"cannot write to the cache '{target.parent}' ({error.strerror}); set ACTLAB_DATA or XDG_CACHE_HOME to another folder",
-                    f"无法写入缓存“{target.parent}”（{error.strerror}）；请将 ACTLAB_DATA 或 XDG_CACHE_HOME 设为其他文件夹",
-                )
-            ) from None
+        target = cache() / self.name
+        with filling(target) as filled:
+            self._fetch(filled)
+            if not target.exists():
+                filled.rename(target)
         return target
 
     def _fetch(self, folder: Path) -> None:
@@ -97,29 +84,15 @@ class Source:
             self._download(self.url + name, name, known, folder)
 
     def _download(self, url: str, name: str, known: str | None, folder: Path) -> None:
-        import pooch
-        from requests import RequestException
-
-        from ._download import Bar
-
-        pooch.get_logger().setLevel(logging.ERROR)
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        bar: Any = Bar(name) if sys.stderr.isatty() else False
-        fetch: Any = pooch.HTTPDownloader(progressbar=bar, timeout=SECONDS_TO_ANSWER)
-        try:
-            pooch.retrieve(url, known and f"sha256:{known}", fname=path.name, path=path.parent, downloader=fetch)
-        except (RequestException, ValueError) as error:  # ValueError: the checksum
-            kind = type(error).__name__ if isinstance(error, RequestException) else say("wrong checksum", "校验和不符")
+        if failed := retrieve(url, path, known):
             raise ActlabError(
                 say(
-                    f"{self.name} is not on this machine, and the download from {url} failed ({kind}); put its files into '{self.folder}' in a folder and name that by ACTLAB_DATA",
-                    f"本机没有 {self.name}，从 {url} 下载也失败（{kind}）；请把文件放入某文件夹的“{self.folder}”中，并用 ACTLAB_DATA 指明该文件夹",
+                    f"{self.name} is not on this machine, and the download from {url} failed ({failed}); put its files into '{self.folder}' in a folder and name that by ACTLAB_DATA",
+                    f"本机没有 {self.name}，从 {url} 下载也失败（{failed}）；请把文件放入某文件夹的“{self.folder}”中，并用 ACTLAB_DATA 指明该文件夹",
                 )
-            ) from error
-        finally:
-            if bar:
-                bar.close()
+            )
 
 
 def digest(folder: Path) -> str:
@@ -144,12 +117,6 @@ def _unpack(archive: Path, folder: Path) -> None:
         raise ActlabError(
             say(f"the archive is damaged: {first_line(error)}", f"压缩包已损坏：{first_line(error)}")
         ) from error
-
-
-def _cache() -> Path:
-    import pooch
-
-    return Path(pooch.os_cache("actlab"))
 
 
 def read(path: Path, reader: Callable[[Path], Any]) -> Any:
