@@ -1,8 +1,6 @@
 """Carrying out a plan for images: data -> model -> fit -> report. Straight down."""
 
-from collections.abc import Callable
 from math import prod
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,16 +12,15 @@ from ..activations import fused
 from ..data import images
 from ..errors import ActlabError, UsageError, first_line
 from ..records import DataFacts, Evaluation, Run
-from ..train import Origin, Parts, as_part, fit
+from ..train import Parts, as_part
 from ..train.files import RunDirectory
-from ..train.show import Quiet, Show
+from ..train.show import Show
+from . import carrying
 from .planning import DataPlan, ModelPlan, Plan
 from .run_task import run_task
 
-Place = str | Path | Callable[[], Path]
 
-
-def run(plan: Plan, *, place: Place, resume: bool = False, show: Show | None = None) -> Run:
+def run(plan: Plan, *, place: carrying.Place, resume: bool = False, show: Show | None = None) -> Run:
     """Train as planned, write run directory and report, and return the record."""
     if plan.data.task != "images":
         return run_task(plan, place=place, resume=resume, show=show)
@@ -44,27 +41,15 @@ def run(plan: Plan, *, place: Place, resume: bool = False, show: Show | None = N
         _refuse_empty(plan.data.source, data)
         parts, shape = data, tuple(data.prepare(data.train[torch.tensor([0])][0], False).shape[1:])
     _check_fits(plan.model.name, model, parts, facts)
-    origin = Origin(
-        recipe=plan.recipe,
-        preset=plan.preset,
-        plan=plan.model_dump(mode="json"),
-        model=plan.model.name,
-        arguments={"activation": plan.model.activation, **plan.model.arguments},
-        input_shape=shape,
-        multiply_adds=_multiply_adds(model, shape),
-    )
-    where: dict[str, Path] = {}
-
-    def noted() -> Path:
-        where["path"] = Path(place() if callable(place) else place)
-        return where["path"]
-
-    done = fit(model, parts, settings=plan.settings, run_dir=noted, resume=resume, origin=origin, show=show or Quiet())
-    if where:  # only the first process has been asked for the place
+    done, path = carrying.train(
+        plan, model, parts, place=place, resume=resume, show=show,
+        input_shape=shape, multiply_adds=_multiply_adds(model, shape),
+    )  # fmt: skip
+    if path is not None:
         if not isinstance(data, Parts):
             done = _with_pictures(done, data)
-            RunDirectory(where["path"]).record(done)
-        report.write(where["path"])
+            RunDirectory(path).record(done)
+        report.write(path)
     return done
 
 

@@ -1,8 +1,6 @@
 """Carrying out a plan for sentences, speech, series or text: task -> model -> fit -> report. Straight down."""
 
 import inspect
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,8 +17,9 @@ from ..tasks.forecasting import Forecasting
 from ..tasks.nodes import Nodes
 from ..tasks.slots import Slots
 from ..tasks.transduction import Transduction
-from ..train import Origin, Parts, fit
-from ..train.show import Quiet, Show
+from ..train import Parts
+from ..train.show import Show
+from . import carrying
 from .planning import CharacterPlan, GraphPlan, ModelPlan, PairPlan, Plan, SeriesPlan, SlotPlan, SpeechPlan
 
 KINDS: dict[str, Any] = {
@@ -40,9 +39,7 @@ _LOSS = {
 }
 
 
-def run_task(
-    plan: Plan, *, place: str | Path | Callable[[], Path], resume: bool = False, show: Show | None = None
-) -> Run:
+def run_task(plan: Plan, *, place: carrying.Place, resume: bool = False, show: Show | None = None) -> Run:
     """Train as planned, write run directory and report, and return the record."""
     if plan.data.task == "pairs" and plan.settings.shards:
         raise UsageError(
@@ -58,33 +55,12 @@ def run_task(
     if isinstance(task, Forecasting):
         task.begin(model)
     _check_fits(plan.model.name, model, parts, task)
-    origin = Origin(
-        recipe=plan.recipe,
-        preset=plan.preset,
-        plan=plan.model_dump(mode="json"),
-        model=plan.model.name,
-        arguments={"activation": plan.model.activation, **plan.model.arguments},
-        files=task.files(),
-        loss_unit=_LOSS.get(plan.data.task, "nats per example"),
-    )
-    where: dict[str, Path] = {}
-
-    def noted() -> Path:
-        where["path"] = Path(place() if callable(place) else place)
-        return where["path"]
-
-    done = fit(
-        model,
-        parts,
-        settings=plan.settings,
-        loss=task.loss,
-        run_dir=noted,
-        resume=resume,
-        origin=origin,
-        show=show or Quiet(),
-    )
-    if where:  # only the first process has been asked for the place
-        report.write(where["path"])
+    done, path = carrying.train(
+        plan, model, parts, place=place, resume=resume, show=show, loss=task.loss,
+        files=task.files(), loss_unit=_LOSS.get(plan.data.task, "nats per example"),
+    )  # fmt: skip
+    if path is not None:
+        report.write(path)
     return done
 
 
