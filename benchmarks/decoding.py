@@ -58,7 +58,10 @@ def decoders(batch: int, tokens: int) -> dict[str, Callable[[], Any]]:
     torch.manual_seed(0)
     sizes: dict[str, Any] = {"width": WIDTH, "heads": HEADS, "layers": LAYERS, "hidden": HIDDEN}
     theirs = Torchs().eval()
-    ours, parallel = Transformer(WORDS, WORDS, **sizes).eval(), Transformer(WORDS, WORDS, autoregressive=False, **sizes).eval()
+    ours, parallel = (
+        Transformer(WORDS, WORDS, **sizes).eval(),
+        Transformer(WORDS, WORDS, autoregressive=False, **sizes).eval(),
+    )
     source = torch.randint(5, WORDS, (batch, SOURCE))
 
     def cached() -> Any:

@@ -5,6 +5,8 @@ from .attention import Attention as Attention
 from .attention import Cache as Cache
 from .delay import TappedDelay as TappedDelay
 from .delay import delayed as delayed
+from .dropout import Dropout as Dropout
+from .dropout import dropout as dropout
 from .memory import gradient_by_lag as gradient_by_lag
 from .position import Positions as Positions
 from .position import rotated as rotated

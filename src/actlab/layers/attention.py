@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from .._language import say
 from ..activations import get
 from ..errors import UnknownName, UsageError
+from .dropout import dropout
 from .position import rotated
 
 Score = Literal["dot", "additive"]
@@ -128,7 +129,10 @@ class Attention(nn.Module):
         after = Cache(key, value)
         if mask is not None and mask.dim() == 3:
             mask = mask[:, None]
-        if self.score == "dot" and self.normalise is None and not need_weights:
+        dropped = (
+            self.training and self.dropout > 0 and query.device.type == "cpu"
+        )  # where torch takes explicit steps too
+        if self.score == "dot" and self.normalise is None and not need_weights and not dropped:
             out, weights = self._fused(q, key, value, mask, causal), None
         else:
             out, weights = self._explicit(q, key, value, mask, causal)
@@ -157,7 +161,7 @@ class Attention(nn.Module):
             mask = _with_causal(mask, q, key)
         scores = dot_scores(q, key) if self.weight is None else additive_scores(q, key, self.weight)
         weights = weights_of(scores, mask, self.normalise)
-        return F.dropout(weights, self.dropout, self.training) @ value, weights
+        return dropout(weights, self.dropout, self.training) @ value, weights
 
     @torch.no_grad()
     def load_torch(self, module: nn.MultiheadAttention) -> "Attention":

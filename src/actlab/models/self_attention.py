@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from .._language import say
 from ..errors import UsageError
-from ..layers import Positions, masks
+from ..layers import Dropout, Positions, masks
 from ._reading import Sequences, Summary, check, summarised, unpacked
 from .transformer import Layer
 
@@ -49,7 +49,7 @@ class SelfAttention(nn.Module):
             Layer(width, heads, hidden or 4 * width, activation, attention=attention, **made) for _ in range(layers)
         )
         self.norm = nn.LayerNorm(width)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.output = nn.Linear(width, classes)
         self.window, self.summary = window, summary
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from .._language import say
 from ..activations import layer
 from ..errors import UnknownName, UsageError
-from ..layers import Attention, Cache, Positions
+from ..layers import Attention, Cache, Dropout, Positions
 
 PADDING, UNKNOWN, START, END, MASKED = range(5)  # numbers that every vocabulary of this network begins with
 _GIVEN = ("pre", "post")
@@ -26,7 +26,7 @@ class FeedForward(nn.Module):
         self.first = nn.Linear(width, hidden)
         self.gate = nn.Linear(width, hidden) if gated else None
         self.activation = layer(activation)()
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.second = nn.Linear(hidden, width)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -48,7 +48,7 @@ class Layer(nn.Module):
         self.cross = Attention(width, heads, dropout=dropout, **{**attention, "rotary": False}) if cross else None
         self.feed_forward = FeedForward(width, hidden, activation, gated=gated, dropout=dropout)
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(2 + cross))
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.before = norm == "pre"
 
     def forward(
@@ -156,7 +156,7 @@ class Transformer(nn.Module):
         self.decoder_norm = nn.LayerNorm(width) if final else nn.Identity()
         self.output = nn.Linear(width, target_words, bias=not tied)
         self.length = None if autoregressive else nn.Linear(width, longest)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         for name, parameter in self.named_parameters():
             if parameter.dim() > 1 and "table" not in name:
                 nn.init.xavier_uniform_(parameter)

@@ -4,7 +4,7 @@ from ..train.settings import Settings
 from .planning import ModelPlan, PairPlan, Plan
 
 _SETTINGS = Settings(
-    epochs=12,
+    epochs=45,
     batch_size=256,
     optimizer="adamw",
     learning_rate=1e-3,
@@ -17,7 +17,9 @@ _SETTINGS = Settings(
     ema=0.999,
 )
 _MODEL = ModelPlan(
-    name="transformer", activation="relu", arguments={"layers": 3, "decoder_layers": 2, "width": 256, "hidden": 1024}
+    name="transformer",
+    activation="relu",
+    arguments={"layers": 3, "decoder_layers": 2, "width": 256, "hidden": 1024, "dropout": 0.2},
 )
 
 PRESETS = {
@@ -29,6 +31,6 @@ PRESETS = {
         preset="parallel",
         data=PairPlan(autoregressive=False),
         model=_MODEL,
-        settings=_SETTINGS.model_copy(update={"epochs": 20}),
+        settings=_SETTINGS,
     ),
 }
