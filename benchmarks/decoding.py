@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from actlab.decoding import greedy, mask_predict
 from actlab.models.transformer import MASKED, PADDING, START, Transformer
-from actlab.tasks.transduction import stepping
+from actlab.tasks.answering import stepping
 from actlab.train.memory import keep_freed_memory
 
 WIDTH, HEADS, LAYERS, HIDDEN, WORDS, TOKENS, SOURCE = 256, 4, 3, 1024, 200, 64, 32

@@ -170,7 +170,7 @@ def data_for(recipe: str, folder: Path) -> list[str]:
         options = [part for one in small for part in ("--set", f"model.{one}")]
         return ["--data", str(translations(folder / "pairs.tsv")), *options, "--set", "ema=null"]
     if recipe == "pronunciation":
-        small = ["width=32", "hidden=64", "layers=1", "decoder_layers=1"]
+        small = ["width=32", "hidden=64", "layers=1", "decoder_layers=1", "dropout=0.1"]
         options = [part for one in small for part in ("--set", f"model.{one}")]
         return ["--data", str(dictionary(folder / "words.dict")), *options, "--set", "ema=null"]
     if recipe == "character-lm":

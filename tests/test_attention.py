@@ -12,7 +12,8 @@ from actlab.errors import UnknownName, UsageError
 from actlab.layers import Attention, Positions, masks, rotated, sinusoids
 from actlab.models import GraphAttention, ImageAttention, SelfAttention
 from actlab.models.transformer import END, MASKED, PADDING, START, Transformer
-from actlab.tasks.transduction import answer_at_once, answer_by_steps, edit_distance, stepping
+from actlab.tasks.answering import answer_at_once, answer_by_steps, stepping
+from actlab.tasks.transduction import edit_distance
 
 EXACT = {"rtol": 0, "atol": 1e-10}
 

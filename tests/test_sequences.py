@@ -309,9 +309,9 @@ def test_words_are_pronounced(cli, word_run, parallel_run, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ((" ",), "known letters"),
-        (("好",), "known letters"),
-        (("a" * 200,), "at most 128 letters"),
+        ((" ",), "seen in training"),
+        (("好",), "seen in training"),
+        (("a" * 200,), "at most 128 letters or pieces; got 200"),
         (("ab", "--decode", "refine"), "decodes by greedy or beam"),
         (("ab", "--decode", "beam", "--width", "500"), "vocabulary"),
     ],

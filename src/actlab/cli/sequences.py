@@ -157,10 +157,10 @@ def pronounce(
 ) -> None:
     answers = _answers(run, words, decode, width, attention, sentences=False)
     if as_json:
-        print(json.dumps([{"word": word, "phonemes": one} for word, one in zip(words, answers, strict=True)]))
+        print(json.dumps([{"word": word, "phonemes": one.split()} for word, one in zip(words, answers, strict=True)]))
         return
     for word, answer in zip(words, answers, strict=True):
-        print(f"{word}  {' '.join(answer)}")
+        print(f"{word}  {answer}")
     if attention is not None:
         print(attention)
 
@@ -174,7 +174,7 @@ def translate(
     attention: Attention = None,
     as_json: AsJson = False,
 ) -> None:
-    answers = ["".join(one) for one in _answers(run, sentences, decode, width, attention, sentences=True)]
+    answers = _answers(run, sentences, decode, width, attention, sentences=True)
     if as_json:
         found = [{"sentence": one, "translation": other} for one, other in zip(sentences, answers, strict=True)]
         print(json.dumps(found, ensure_ascii=False))
@@ -186,7 +186,7 @@ def translate(
 
 def _answers(
     run: Path, items: list[str], decode: str | None, width: int, attention: Path | None, *, sentences: bool
-) -> list[tuple[str, ...]]:
+) -> list[str]:
     from ..recipes.load_task import TrainedTask
 
     trained = TrainedTask(run, "pairs")
@@ -205,5 +205,5 @@ def _answers(
             )
         rows = [*answers[0], *([say("end", "结束")] if task.autoregressive else [])]
         weights = task.look(model, sources[0], answers[0])
-        attention_picture(weights.numpy(), rows, list(items[0].strip()), attention, language())
-    return answers
+        attention_picture(weights.numpy(), rows, task.source.tokens(sources[0].tolist()), attention, language())
+    return [task.target.text(one) if sentences else " ".join(one) for one in answers]

@@ -127,6 +127,7 @@ class Attention(nn.Module):
             if cache is not None:
                 key, value = torch.cat([cache.key, key], 2), torch.cat([cache.value, value], 2)
         after = Cache(key, value)
+        causal = causal and q.shape[2] > 1  # a single query, the last one, may look at every key
         if mask is not None and mask.dim() == 3:
             mask = mask[:, None]
         dropped = (

@@ -11,6 +11,7 @@ from ..errors import UnknownName, UsageError, first_line
 from .alexnet import AlexNet as AlexNet
 from .alexnet import TwoStreamAlexNet as TwoStreamAlexNet
 from .character_lm import CharacterLM as CharacterLM
+from .decoder_only import DecoderOnly as DecoderOnly
 from .initialise import initialise as initialise
 from .lenet import LeNet as LeNet
 from .lstm import LSTM as LSTM
@@ -30,6 +31,7 @@ _MODELS: dict[str, Callable[..., nn.Module]] = {
     "alexnet": AlexNet,
     "alexnet-two-stream": TwoStreamAlexNet,
     "character-lm": CharacterLM,
+    "decoder-only": DecoderOnly,
     "graph-attention": GraphAttention,
     "image-attention": ImageAttention,
     "lenet": LeNet,
@@ -46,6 +48,7 @@ _SHAPES = {
     "alexnet": (1, 224, 224),
     "alexnet-two-stream": (3, 224, 224),
     "character-lm": (128,),
+    "decoder-only": (128,),
     "graph-attention": (),
     "image-attention": (1, 28, 28),
     "lenet": (1, 28, 28),
@@ -105,6 +108,10 @@ def summary_line(name: str) -> str:
         ),
         "alexnet-two-stream": say(
             "AlexNet as published: two streams, three channels, 1000 classes", "原论文的 AlexNet：双流、三通道、1000 类"
+        ),
+        "decoder-only": say(
+            "a Transformer of decoder layers alone, which writes on as character-lm does",
+            "仅含解码器层的 Transformer，与 character-lm 一样续写文本",
         ),
         "graph-attention": say(
             "attention of every node of a graph over its neighbours", "图中每个节点对其邻居的注意力"

@@ -95,8 +95,8 @@ class Transformer(nn.Module):
 
     `norm`: "post" as published, "pre" trains without a long warm-up. `cross`: every decoder layer reads the "last" encoder layer, or the
     "matching" one (as many of each). `tied` shares the target embedding with the output. `autoregressive=False` makes the decoder see
-    all places at once and adds a classifier of the target's length: it is trained to fill in masked places and decodes by mask-predict
-    (Ghazvininejad et al. 2019, arXiv:1904.09324). Source: Vaswani et al. 2017, arXiv:1706.03762; differs in the start of the weights
+    all places at once and, but for `length_classifier=False`, adds a classifier of the target's length: it is trained to fill in masked
+    places and decodes by mask-predict (Ghazvininejad et al. 2019, arXiv:1904.09324). Source: Vaswani et al. 2017, arXiv:1706.03762; differs in the start of the weights
     (Xavier for the matrices, width^-1/2 for the embeddings) and by a final norm where the norms come before.
     """
 
@@ -119,6 +119,7 @@ class Transformer(nn.Module):
         dropout: float = 0.1,
         longest: int = 256,
         autoregressive: bool = True,
+        length_classifier: bool = True,
     ):
         super().__init__()
         for name, value, known in (("norm", norm, _GIVEN), ("cross", cross, _CROSS)):
@@ -155,7 +156,7 @@ class Transformer(nn.Module):
         self.encoder_norm = nn.LayerNorm(width) if final else nn.Identity()
         self.decoder_norm = nn.LayerNorm(width) if final else nn.Identity()
         self.output = nn.Linear(width, target_words, bias=not tied)
-        self.length = None if autoregressive else nn.Linear(width, longest)
+        self.length = nn.Linear(width, longest) if length_classifier and not autoregressive else None
         self.dropout = Dropout(dropout)
         for name, parameter in self.named_parameters():
             if parameter.dim() > 1 and "table" not in name:
@@ -183,14 +184,14 @@ class Transformer(nn.Module):
         self,
         target: Tensor,
         memory: list[Tensor],
-        memory_mask: Tensor,
+        memory_mask: Tensor | None,
         *,
         caches: list[Any] | None = None,
         weights: list[Tensor] | None = None,
     ) -> tuple[Tensor, list[Any]]:
         """Scores (batch, time, words) of what comes next at each place (of the place itself without autoregression), and caches.
 
-        With the `caches` of an earlier call, `target` are the places that come after it.
+        With the `caches` of an earlier call, `target` are the places that come after it. Without `memory_mask` all of the source counts.
         """
         start = 0 if caches is None else caches[0][0].key.shape[2]
         x = self.dropout(self.target_positions(self.target(target) * self.width**0.5, start))
@@ -211,8 +212,8 @@ class Transformer(nn.Module):
         return self.length((memory[-1] * inside).sum(1) / inside.sum(1).clamp(min=1))
 
     def forward(self, sequences: tuple[Tensor, Tensor]) -> Any:
-        """Scores for (source, target) of numbers (batch, time); without autoregression (scores, scores of the length)."""
+        """Scores for (source, target) of numbers (batch, time), or (scores, scores of the length) where there is a classifier of it."""
         source, target = sequences
         memory, mask = self.encode(source)
         scores, _ = self.decode(target, memory, mask)
-        return scores if self.autoregressive else (scores, self.lengths(memory, mask))
+        return scores if self.length is None else (scores, self.lengths(memory, mask))

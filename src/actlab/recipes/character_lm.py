@@ -21,4 +21,13 @@ LSTM = Plan(
     ),
 )
 
-PRESETS = {"lstm": LSTM}
+# The decoder-only Transformer.
+ATTENTION = LSTM.model_copy(
+    update={
+        "preset": "attention",
+        "model": ModelPlan(name="decoder-only", activation="gelu"),
+        "settings": LSTM.settings.model_copy(update={"learning_rate": 1e-3, "warmup": 0.1}),
+    }
+)
+
+PRESETS = {"lstm": LSTM, "attention": ATTENTION}

@@ -77,8 +77,9 @@ def open_task(plan: Plan) -> Task:
     if isinstance(data, GraphPlan):
         return Nodes.open(data.source, seed)
     if isinstance(data, PairPlan):
-        given = data.model_dump(exclude={"task", "validation"})
-        return Transduction.open(**given, seed=0, smoothing=plan.settings.label_smoothing)
+        given = data.model_dump(exclude={"task", "validation", "teacher"})
+        task = Transduction.open(**given, seed=0, smoothing=plan.settings.label_smoothing)
+        return task if data.teacher is None else _taught(task, data.teacher)
     assert isinstance(data, CharacterPlan)
     if not data.source:
         raise UsageError(
@@ -88,6 +89,19 @@ def open_task(plan: Plan) -> Task:
             )
         )
     return Characters.open(data.source, length=data.length)
+
+
+def _taught(task: Transduction, teacher: str) -> Transduction:
+    """Training targets as the teacher gives them: sequence-level distillation (Kim & Rush 2016, arXiv:1606.07947)."""
+    from .load_task import TrainedTask
+
+    trained = TrainedTask(teacher, "pairs")
+    if trained.task.sentences != task.sentences:
+        raise UsageError(
+            say(f"expected a teacher for the same kind of pairs; '{teacher}' is not", f"教师运行“{teacher}”的任务不同")
+        )
+    task.learn_from(trained.task, trained.model)
+    return task
 
 
 def build_model(plan: ModelPlan, task: Task) -> nn.Module:

@@ -55,19 +55,23 @@ class Characters:
     @classmethod
     def reopen(cls, directory: Path) -> "Characters":
         """From a run directory, without its text."""
-        return made_of(directory, _FILE, lambda found: cls(Vocabulary(tuple(found))))
+        return made_of(
+            directory, _FILE, lambda found: cls(Vocabulary(tuple(found["characters"])), length=found["length"])
+        )
 
     def take(self, other: "Characters") -> None:
-        """Read another text with these characters."""
-        self._text, self.length, self.name = other._text, other.length, other.name
+        """Read another text with these characters, in windows of this length."""
+        self._text, self.name = other._text, other.name
 
     def files(self) -> dict[str, str]:
-        """The characters."""
-        return {_FILE: json.dumps(self.characters.names, ensure_ascii=False) + "\n"}
+        """The characters, and the length of a window."""
+        return {
+            _FILE: json.dumps({"characters": self.characters.names, "length": self.length}, ensure_ascii=False) + "\n"
+        }
 
     def offered(self, model: str) -> dict[str, Any]:
-        """How many characters there are."""
-        return {"characters": len(self.characters)}
+        """How many characters there are, and how many a network sees at once."""
+        return {"characters": len(self.characters), "longest": self.length}
 
     def encode(self, text: str) -> list[int]:
         """Numbers of the characters."""

@@ -90,15 +90,21 @@ def _train(s: Session) -> Run:
 
 def _epoch(s: Session) -> None:
     """The steps left in this epoch."""
-    p, size = s.progress, s.settings.batch_size
-    order = seeds.order(s.settings.seed, len(p.rows), len(s.parts.train), getattr(s.parts.train, "sizes", None), size)
+    p, settings = s.progress, s.settings
+    sizes = getattr(s.parts.train, "sizes", None)
+    if s.tokens is None:
+        batches = seeds.order(settings.seed, len(p.rows), len(s.parts.train), sizes, settings.batch_size).split(
+            settings.batch_size
+        )
+    else:
+        batches = seeds.batches_of_tokens(settings.seed, len(p.rows), s.tokens, sizes, s.per_epoch)
     start = len(p.rows) * s.per_epoch
     last = min(start + s.per_epoch, s.steps)
     event_every = max(1, s.steps // _EVENTS)
     s.set_training()
     began = time.perf_counter()
     while p.step < last:
-        batch = order[(p.step - start) * size : (p.step - start + 1) * size]
+        batch = batches[p.step - start]
         _step(s, batch)
         event = p.step % event_every == 0 or p.step == last
         stop = save = False
@@ -256,7 +262,8 @@ def _title(s: Session) -> str:
     count = sum(parameter.numel() for parameter in s.model.parameters())
     name = " ".join(part for part in (s.origin.recipe, s.origin.preset) if part)
     where = f" -> {s.files.path}" if s.files else ""
+    tokens, size = s.settings.batch_tokens, s.settings.batch_size
     return say(
-        f"{name}: {count:,} parameters, {len(s.parts.train):,} training examples, {s.steps:,} steps of {s.settings.batch_size}{where}",
-        f"{name}：{count:,} 个参数，{len(s.parts.train):,} 个训练样本，{s.steps:,} 步，每步 {s.settings.batch_size} 个样本{where}",
+        f"{name}: {count:,} parameters, {len(s.parts.train):,} training examples, {s.steps:,} steps of {f'{tokens:,} tokens' if tokens else size}{where}",
+        f"{name}：{count:,} 个参数，{len(s.parts.train):,} 个训练样本，{s.steps:,} 步，每步 {f'{tokens:,} 个词元' if tokens else f'{size} 个样本'}{where}",
     )

@@ -17,7 +17,7 @@ class Part(Protocol):
     """Examples in memory or behind an index: `part[indices]` is a batch (inputs, targets).
 
     Either may be a tensor or a tuple of tensors; the model is called with the inputs as they are. A part that has `sizes`, a tensor of
-    one number an example, gets batches of examples of like size.
+    one number an example, gets batches of examples of like size; one that has `tokens` can be cut into batches of so many tokens.
     """
 
     def __len__(self) -> int: ...

@@ -1,5 +1,7 @@
 """Randomness as a function of seed and position, so that resuming needs no generator state."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -44,3 +46,23 @@ def order(seed: int, epoch: int, examples: int, sizes: Tensor | None = None, bat
     whole, rest = torch.cat(pieces).split([examples - examples % batch, examples % batch])
     batches = whole.view(-1, batch)
     return torch.cat([batches[torch.randperm(len(batches), generator=generator)].flatten(), rest])
+
+
+def batches_of_tokens(seed: int, epoch: int, tokens: Tensor, sizes: Tensor | None, count: int) -> Sequence[Tensor]:
+    """The examples of `epoch` in `count` batches of about as many tokens each, none of them empty.
+
+    With `sizes`, examples of like size come into one batch, as `order` has it.
+    """
+    generator = torch.Generator().manual_seed(derive(seed, 2, epoch))
+    shuffled = torch.randperm(len(tokens), generator=generator)
+    if sizes is not None:
+        pool = -(-100 * len(tokens) // count)
+        shuffled = torch.cat([piece[sizes[piece].argsort(stable=True)] for piece in shuffled.split(pool)])
+    middle = tokens[shuffled].cumsum(0) - tokens[shuffled] / 2
+    place = (middle * (count / int(tokens.sum()))).long().clamp(max=count - 1)
+    lengths = torch.bincount(place, minlength=count)
+    batches = [batch for batch in shuffled.split(lengths.tolist()) if len(batch)]
+    while len(batches) < count:  # an example of more tokens than a batch has left one empty: halve the longest
+        longest = max(range(len(batches)), key=lambda number: len(batches[number]))
+        batches[longest : longest + 1] = batches[longest].tensor_split(2)
+    return [batches[number] for number in torch.randperm(count, generator=generator).tolist()]

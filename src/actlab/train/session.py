@@ -65,12 +65,19 @@ class Session:
     @property
     def per_epoch(self) -> int:
         """Steps of one pass."""
+        if self.tokens is not None:
+            return min(len(self.tokens), -(-int(self.tokens.sum()) // (self.settings.batch_tokens or 1)))
         return self.settings.steps_per_epoch(len(self.parts.train))
+
+    @property
+    def tokens(self) -> Tensor | None:
+        """Tokens of each training example, where batches are to be of like tokens."""
+        return None if self.settings.batch_tokens is None else getattr(self.parts.train, "tokens", None)
 
     @property
     def steps(self) -> int:
         """Steps in all."""
-        return self.settings.steps_in_all(len(self.parts.train))
+        return self.settings.steps if self.settings.steps is not None else self.settings.epochs * self.per_epoch
 
     @property
     def epochs(self) -> int:
@@ -165,6 +172,13 @@ def open_session(
 def _check(parts: Parts, settings: Settings) -> None:
     if len(parts.train) == 0:
         raise UsageError(say("expected at least one training example; got none", "至少需要一个训练样本；得到 0 个"))
+    if settings.batch_tokens is not None and not hasattr(parts.train, "tokens"):
+        raise UsageError(
+            say(
+                "batch_tokens needs data that count tokens (pairs of sequences); use batch_size",
+                "batch_tokens 需要以词元计数的数据（序列对）；请用 batch_size",
+            )
+        )
     if settings.patience is not None and not parts.validation:
         raise UsageError(
             say(

@@ -24,6 +24,8 @@ class Settings(Record):
     epochs: int = Field(default=10, ge=0)
     steps: int | None = Field(default=None, ge=0)  # in all; where given, it decides instead of `epochs`
     batch_size: int = Field(default=128, ge=1, le=2**24)
+    # tokens of one step, of data that count them (pairs of sequences): then batches differ in examples, not in tokens
+    batch_tokens: int | None = Field(default=None, ge=1, le=2**24)
     # parts into which a batch is cut to save memory; the result stays the same
     accumulate: int = Field(default=1, ge=1, le=2**24)
 

@@ -1,0 +1,83 @@
+"""Answers of a Transformer to a batch of sources: step by step, or all places at once."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..decoding import beam, greedy, mask_predict
+from ..models.transformer import END, MASKED, PADDING, START, UNKNOWN, Transformer
+
+
+def stepping(model: Transformer, source: Tensor) -> tuple[Any, Any]:
+    """A step function with a key-value cache, and its state for a batch of sources."""
+    with torch.no_grad():
+        memory, mask = model.encode(source)
+        barred = torch.zeros(model.output.out_features, device=source.device)
+        barred[[PADDING, UNKNOWN, START, MASKED]] = -torch.inf
+
+    def step(number: Tensor, state: Any) -> tuple[Tensor, Any]:
+        memory, mask, caches = state
+        scores, caches = model.decode(number[:, None].to(source.device), memory, mask, caches=caches)
+        return scores[:, -1] + barred, (memory, mask, caches)
+
+    return step, (memory, None if mask.all() else mask, None)
+
+
+def answer_by_steps(model: Transformer, source: Tensor, *, width: int | None, length_penalty: float) -> list[list[int]]:
+    """Greedy answers, or with a `width` those of the beam; at most four times as long as the source and ten more."""
+    step, state = stepping(model, source)
+    first = torch.full((len(source),), START, device=source.device)
+    steps = min(model.longest - 1, 4 * source.shape[1] + 10)
+    if width is None:
+        return greedy(step, first, state, end=END, steps=steps)
+    return [
+        path for path, _ in beam(step, first, state, end=END, steps=steps, width=width, length_penalty=length_penalty)
+    ]
+
+
+def places_of(source: int, stretch: float, longest: int | None = None) -> int:
+    """Places for an answer that its first end mark ends: `stretch` for each token of the source and two more."""
+    places = int(source * stretch) + 2
+    return places if longest is None else min(places, longest)
+
+
+def answer_at_once(model: Transformer, source: Tensor, *, iterations: int, candidates: int = 3, stretch: float | None = None) -> list[list[int]]:  # fmt: skip
+    """All places at once, in one pass or with `iterations` of mask-predict.
+
+    Without `stretch`: the answer of the likeliest of a few lengths, by the mean log-probability of its tokens, with one iteration the
+    likeliest length. With `stretch`: what stands before the first end mark.
+    """
+    with torch.no_grad():
+        memory, mask = model.encode(source)
+
+        def fill(lengths: Tensor, never: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+            return mask_predict(
+                lambda target: model.decode(target, memory, mask)[0], lengths,
+                masked=MASKED, padding=PADDING, never=never, iterations=iterations,
+            )  # fmt: skip
+
+        never = (PADDING, UNKNOWN, START, MASKED)
+        if stretch is not None:
+            lengths = (source != PADDING).sum(1)
+            lengths = torch.tensor([places_of(one, stretch, model.longest) for one in lengths.tolist()]).to(
+                source.device
+            )
+            return [
+                _before_end(row[:n]) for row, n in zip(fill(lengths, never)[0].tolist(), lengths.tolist(), strict=True)
+            ]
+        longest = min(model.longest, 2 * source.shape[1] + 10)
+        tried = model.lengths(memory, mask)[:, 1:longest].topk(candidates if iterations > 1 else 1).indices + 1
+        best: list[tuple[float, list[int]]] = [(-torch.inf, [])] * len(source)
+        for lengths in tried.unbind(1):
+            numbers, score = fill(lengths, (*never, END))
+            for row, (value, answer, length) in enumerate(
+                zip(score.tolist(), numbers.tolist(), lengths.tolist(), strict=True)
+            ):
+                if value > best[row][0]:
+                    best[row] = (value, answer[:length])
+    return [answer for _, answer in best]
+
+
+def _before_end(numbers: list[int]) -> list[int]:
+    return numbers[: numbers.index(END)] if END in numbers else numbers
