@@ -161,3 +161,73 @@ class Run(Record):
                     f"“{path}”不是本版本 Actlab 的运行记录：{first_line(error)}",
                 )
             ) from None
+
+
+Severity = Literal["note", "warning", "error"]
+
+
+class Finding(Record):
+    """One thing that is wrong, where, and by which number it was found."""
+
+    rule: str
+    severity: Severity
+    layer: str = ""  # as named_modules() names it; ":2" is its second call; "" is the whole network
+    value: float  # in the unit that the rule's text gives
+    threshold: float
+    source: str  # of the threshold
+    samples: int  # examples looked at
+    details: dict[str, Any] = Field(default_factory=dict)
+    explained_by: str = ""  # the rule whose finding explains this one, which is then only a note
+
+
+class Site(Record):
+    """One call of an activation over everything that was looked at."""
+
+    name: str
+    activation: str
+    order: int  # of the call within a forward pass
+    count: int  # numbers seen
+    units: int
+    dead: int  # units with zero output and zero slope on every sample
+    flat: float  # share of inputs where |f'| is below a thousandth of its largest, without the side where a ReLU is off
+    off: float  # share of inputs on that side
+    mean: float
+    deviation: float
+    edges: tuple[float, ...] = ()  # of the histogram of its inputs
+    counts: tuple[int, ...] = ()
+    curve: tuple[tuple[float, float, float], ...] = ()  # z, f(z), f'(z)
+
+
+class Layer(Record):
+    """One call of a layer with weights: the size of what comes out of it, of the gradient that comes back, and of its updates."""
+
+    name: str
+    kind: str
+    order: int
+    rms: float  # root mean square of its output
+    gradient: float  # norm of the loss's gradient at its output, mean over the batches
+    rank: float  # effective rank of its outputs over samples, exp of the entropy of the squared singular values
+    units: int
+    update: float | None = None  # ||change of the weight|| / ||weight|| of one step, median over steps
+
+
+class Diagnosis(Record):
+    """What was looked at in a network, and what was found."""
+
+    model: str
+    parameters: int
+    batches: int
+    samples: int
+    training: bool  # mode of the network while it was looked at
+    losses: tuple[float, ...] = ()  # of each batch
+    findings: tuple[Finding, ...] = ()
+    sites: tuple[Site, ...] = ()
+    layers: tuple[Layer, ...] = ()
+    attention: dict[str, tuple[float, ...]] = Field(default_factory=dict)  # entropy of each head over its largest
+    unseen: tuple[str, ...] = ()  # what could not be looked into
+    versions: dict[str, str] = Field(default_factory=dict)
+
+    def worst(self) -> Severity | None:
+        """The gravest severity of the findings."""
+        order: tuple[Severity, ...] = ("note", "warning", "error")
+        return max((one.severity for one in self.findings), key=order.index, default=None)

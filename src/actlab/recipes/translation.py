@@ -1,10 +1,10 @@
-"""English to Chinese and back, in characters, on Tatoeba's sentences or a file of one's own pairs."""
+"""English, in pieces of words, to Chinese, in characters, and back: Tatoeba's sentences or a file of one's own pairs."""
 
 from ..train.settings import Settings
 from .planning import ModelPlan, PairPlan, Plan
 
 _SETTINGS = Settings(
-    epochs=30,
+    epochs=40,
     batch_size=64,
     optimizer="adamw",
     learning_rate=1e-3,
@@ -17,12 +17,12 @@ _SETTINGS = Settings(
     ema=0.999,
 )
 _MODEL = ModelPlan(
-    name="transformer", activation="relu", arguments={"layers": 3, "width": 256, "hidden": 1024, "dropout": 0.2}
+    name="transformer", activation="relu", arguments={"layers": 3, "width": 256, "hidden": 1024, "dropout": 0.3}
 )
 
 
 def _plan(preset: str, reverse: bool) -> Plan:
-    data = PairPlan(source="tatoeba", reverse=reverse)
+    data = PairPlan(source="tatoeba", reverse=reverse, pieces=4000)
     return Plan(recipe="translation", preset=preset, data=data, model=_MODEL, settings=_SETTINGS)
 
 

@@ -1,0 +1,6 @@
+"""From symptom to cause: what is wrong with a network, in which layer, and by which number."""
+
+from ._rules import Thresholds as Thresholds
+from .diagnosing import diagnose as diagnose
+from .watching import Watch as Watch
+from .watching import watch as watch

@@ -1,0 +1,249 @@
+"""Looking into any network while it runs: hooks on its modules and on the functions it calls. Nothing it computes is changed."""
+
+import math
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from .._exchanging import known_as
+from ..layers import Attention
+from . import _attention
+from ._functions import ACTIVATIONS, ATTENTION, RANDOM, WEIGHTED, curve, is_weighted, slope, unit_axis
+from ._streams import LayerStream, SiteStream
+
+_MOST = 400  # sites, and layers, that are followed; a network that calls one cell for every step has no end of them
+
+
+class Probe:
+    """Attached to a network, it fills streams while `looking`; `close` takes every hook away.
+
+    `first_bad` names the first call whose output is not finite though its inputs are, forward; `bad_gradient` the same on the way back.
+    """
+
+    def __init__(self, model: nn.Module):
+        self.model = model
+        self.looking = True
+        self.by_lag = False  # make inputs of recurrent layers ask for gradients; only on a copy of the user's network
+        self.sites: dict[str, SiteStream] = {}
+        self.layers: dict[str, LayerStream] = {}
+        self.heads: dict[str, list[list[float]]] = {}
+        self.unseen: dict[str, None] = {}
+        self.first_bad: tuple[str, int] | None = None
+        self.bad_gradient: str | None = None
+        self.passes = 0
+        self._stack: list[str] = []
+        self._inside = 0  # depth within an activation or an attention module, whose own calls are not looked at
+        self._calls: Counter[str] = Counter()
+        self._pending: list[tuple[bool, str, Tensor | None]] = []  # inside one; name and input of an activation
+        self._mode = _Functions(self)
+        self._open = False
+        self._names = {module: name for name, module in model.named_modules()}
+        self._handles: list[Any] = []
+        for module in self._names:
+            self._handles.append(module.register_forward_pre_hook(self._enter, with_kwargs=True))
+            self._handles.append(module.register_forward_hook(self._leave, with_kwargs=True, always_call=True))
+
+    def close(self) -> None:
+        """Take all hooks away."""
+        for handle in self._handles:
+            handle.remove()
+        self._handles.clear()
+        self._stop()
+
+    # what the hooks do
+
+    def _enter(self, module: nn.Module, given: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        if module is self.model:
+            self._stop()
+            self._stack, self._pending, self._inside = [], [], 0
+            self._calls.clear()
+            if self.looking:
+                self.passes += 1
+                self._mode.__enter__()
+                self._open = True
+        if not self._open:
+            return None
+        self._stack.append(self._names[module])
+        self._pending.append((False, "", None))
+        found = known_as(module) if given and torch.is_tensor(given[0]) else None
+        whole = found is not None or isinstance(module, nn.MultiheadAttention | Attention | nn.RNNBase)
+        if found is not None and not self._inside:
+            self._pending[-1] = (whole, found[0], given[0].detach().clone())
+        else:
+            self._pending[-1] = (whole, "", None)
+        self._inside += whole
+        if self.by_lag and isinstance(module, nn.RNNBase) and torch.is_tensor(given[0]) and given[0].is_floating_point():
+            free = given[0] if given[0].requires_grad else given[0].detach().requires_grad_()
+            self._by_lag(module, free)
+            return (free, *given[1:]), named
+        return None
+
+    def _leave(self, module: nn.Module, given: tuple[Any, ...], named: dict[str, Any], out: Any) -> None:
+        if not self._open:
+            return
+        if module is self.model:
+            self._stop()
+            self._look_for_bad(module, given, out)
+            return
+        self._stack.pop()
+        whole, activation, z = self._pending.pop()
+        self._inside -= whole
+        with self._paused():
+            if z is not None and torch.is_tensor(out):
+                self._site(self._call(self._names[module]), activation, lambda one: type(module).forward(module, one), z)
+            elif not self._inside and is_weighted(module):
+                self._layer(self._call(self._names[module]), type(module).__name__, out)
+            if isinstance(module, nn.MultiheadAttention | Attention):
+                self._attention(self._names[module], module, given, named)
+            self._look_for_bad(module, given, out)
+
+    def function(self, kind: str, function: Any, given: tuple[Any, ...], named: dict[str, Any], run: Any) -> Any:
+        """A call of an activation, a layer or attention that is no module; `run` does it."""
+        where = self._stack[-1] if self._stack else ""
+        name = f"{where}.{kind}" if where else kind
+        if kind == "attention":
+            mask, causal = named.get("attn_mask", given[3] if len(given) > 3 else None), named.get("is_causal", False)
+            try:
+                weights = _attention.of_function(given[0], given[1], mask, bool(causal), named.get("scale"))
+                self.heads.setdefault(name, []).append(_attention.entropies(weights))
+            except (RuntimeError, IndexError, ZeroDivisionError):
+                self.unseen[name] = None
+            return run()
+        if function in WEIGHTED:
+            out = run()
+            owner = self._owner(given[1] if len(given) > 1 else None)
+            if owner is None:
+                self._layer(self._call(name), kind, out)
+            return out
+        z = given[0].detach().clone()
+        rest = given[1:]
+        self._site(self._call(name), kind, lambda one: function(one, *rest, **{**named, **({"inplace": False} if "inplace" in named else {})}), z)  # fmt: skip
+        return run()
+
+    # what is kept
+
+    def _site(self, name: str, activation: str, function: Any, z: Tensor) -> None:
+        if z.numel() == 0 or not z.is_floating_point() or (name not in self.sites and len(self.sites) >= _MOST):
+            return
+        state = torch.get_rng_state() if activation in RANDOM else None
+        try:
+            if name not in self.sites:
+                shown, largest = curve(function, z)
+                one_sided = bool(shown) and shown[-1][1] > 3 and abs(shown[0][1]) < 0.5
+                self.sites[name] = SiteStream(name, activation, len(self.sites), largest, shown, one_sided)
+            out, found = slope(_not_in_place(function), z)
+            kind = next((one.kind for one in reversed(self.layers.values())), "")
+            self.sites[name].take(z, out, found, unit_axis(z, kind if z.dim() != 2 else ""))
+        except (RuntimeError, ValueError, IndexError, TypeError):
+            self.unseen[name] = None
+        finally:
+            if state is not None:
+                torch.set_rng_state(state)
+
+    def _layer(self, name: str, kind: str, out: Any) -> None:
+        out = out[0] if isinstance(out, tuple) else out
+        if not torch.is_tensor(out) or not out.is_floating_point() or out.numel() == 0:
+            return
+        if name not in self.layers and len(self.layers) >= _MOST:
+            return
+        stream = self.layers.setdefault(name, LayerStream(name, kind, len(self.layers)))
+        stream.take(out, unit_axis(out, kind))
+        if out.requires_grad:
+            passes = self.passes
+
+            def arrived(gradient: Tensor) -> None:
+                norm = float(gradient.detach().float().norm())
+                if not math.isfinite(norm) and self.bad_gradient is None:
+                    self.bad_gradient = name
+                if len(stream.gradients) < passes:
+                    stream.gradients.append(norm)
+
+            out.register_hook(arrived)
+
+    def _by_lag(self, module: nn.RNNBase, free: Tensor) -> None:
+        name = self._names[module]
+        axis = 1 if module.batch_first and free.dim() == 3 else 0
+
+        def arrived(gradient: Tensor) -> None:
+            if name in self.layers:
+                others = [one for one in range(gradient.dim()) if one != axis]
+                self.layers[name].lags.append(gradient.detach().float().pow(2).sum(others).sqrt().tolist())
+
+        free.register_hook(arrived)
+
+    def _attention(self, name: str, module: nn.Module, given: Any, named: Any) -> None:
+        if len(self.heads.get(name, ())) >= 8:
+            return
+        try:
+            weights = _attention.of_module(module, given, named)
+        except (RuntimeError, TypeError, ValueError):
+            weights = None
+        if weights is None:
+            self.unseen[name] = None
+        else:
+            self.heads.setdefault(name, []).append(_attention.entropies(weights))
+
+    def _look_for_bad(self, module: nn.Module, given: Any, out: Any) -> None:
+        if self.first_bad is None and not _finite(out) and _finite(given):
+            self.first_bad = (self._names[module], self.passes)
+
+    def _call(self, name: str) -> str:
+        self._calls[name] += 1
+        return name if self._calls[name] == 1 else f"{name}:{self._calls[name]}"
+
+    def _owner(self, weight: Any) -> nn.Module | None:
+        """The module with weights, on the way here, whose call this is: it is looked at as a module."""
+        inner = self.model.get_submodule(self._stack[-1]) if self._stack and self._stack[-1] else None
+        return inner if inner is not None and is_weighted(inner) else None
+
+    @contextmanager
+    def _paused(self) -> Iterator[None]:
+        before, self._mode.paused = self._mode.paused, True
+        try:
+            yield
+        finally:
+            self._mode.paused = before
+
+    def _stop(self) -> None:
+        if self._open:
+            self._open = False
+            self._mode.__exit__(None, None, None)
+
+
+class _Functions(TorchFunctionMode):
+    """Shows the probe every call of an activation, a layer or attention."""
+
+    def __init__(self, probe: Probe):
+        super().__init__()
+        self.probe, self.paused = probe, False
+
+    def __torch_function__(self, function: Any, types: Any, given: tuple[Any, ...] = (), named: Any = None) -> Any:
+        named = named or {}
+        kind = ACTIVATIONS.get(function) or WEIGHTED.get(function) or ("attention" if function is ATTENTION else None)
+        if kind is None or self.paused or self.probe._inside or not given or not torch.is_tensor(given[0]):
+            return function(*given, **named)
+        return self.probe.function(kind, function, given, named, lambda: function(*given, **named))
+
+
+def _not_in_place(function: Any) -> Any:
+    """The function on a copy, for one that writes into its input."""
+
+    def run(z: Tensor) -> Tensor:
+        return function(z.clone())
+
+    return run
+
+
+def _finite(values: Any) -> bool:
+    if torch.is_tensor(values):
+        return not values.is_floating_point() or bool(values.detach().isfinite().all())
+    if isinstance(values, dict):
+        return all(map(_finite, values.values()))
+    if isinstance(values, tuple | list):
+        return all(map(_finite, values))
+    return True

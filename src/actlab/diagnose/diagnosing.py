@@ -1,0 +1,238 @@
+"""`diagnose(model, batches, loss)`: what is wrong with a network, where, and why. Nothing of the user's is changed."""
+
+import copy
+import inspect
+import math
+from collections.abc import Callable, Iterable
+from itertools import islice
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .. import __version__
+from .._language import say
+from ..errors import ActlabError, OwnCodeError, UsageError
+from ..records import Diagnosis, Layer, Site
+from ._probe import Probe
+from ._rules import Facts, Thresholds, judge
+from ._streams import edges
+from ._trial import held_out, learn_one_batch
+
+LossFunction = Callable[[Any, Any], Tensor]
+
+
+def diagnose(
+    model: nn.Module,
+    batches: Iterable[tuple[Any, Any]],
+    loss: LossFunction | None = None,
+    *,
+    limits: Thresholds | None = None,
+    most: int = 64,
+    trials: bool = True,
+) -> Diagnosis:
+    """Look at `model` over one pass of `batches` of (inputs, targets), at most `most` of them, and name what is wrong.
+
+    `loss(outputs, targets)` is a number; by default cross-entropy for class numbers and the mean squared error for others. All of it
+    happens on a copy, in the mode in which the network is. `trials` also learns one batch by heart and checks that something can be
+    learnt at all, with Adam and some hundred steps. Memory: some kilobytes for every layer and a bit for every unit, whatever the data.
+
+    Raises UsageError for batches that are none, OwnCodeError where the network, the loss or the loader fails.
+    """
+    limits = limits or Thresholds()
+    own, loss = _copy(_eager(model)), loss or default_loss
+    every = _read(batches, most)
+    device = next((one.device for one in own.parameters()), torch.device("cpu"))
+    every = [(moved(x, device), moved(y, device)) for x, y in every]
+    probe = Probe(own)
+    probe.by_lag = True
+    facts = Facts(probe, own, limits=limits)
+    try:
+        for inputs, targets in every:
+            own.zero_grad(set_to_none=True)
+            value = _value(own, loss, inputs, targets)
+            facts.losses.append(float(value.detach()))
+            facts.samples += size_of(inputs)
+            if value.requires_grad:
+                _guarded(value.backward, say("the backward pass failed", "反向传播出错"))
+    finally:
+        probe.close()
+    facts.unused = [name for name, one in own.named_parameters() if one.requires_grad and one.grad is None]
+    facts.classes, facts.guess = guessing(own, every)
+    facts.forget = forget_gates(own, probe, every)
+    if trials and all(map(math.isfinite, facts.losses)) and any(one.requires_grad for one in own.parameters()):
+        fresh = _copy(_eager(model))
+        facts.one_batch = learn_one_batch(fresh, loss, every[0])
+        if facts.guess is not None and len(every) >= 4:
+            facts.held_out = held_out(_copy(_eager(model)), loss, every, facts.guess)
+    return record(facts, model)
+
+
+def record(facts: Facts, model: nn.Module) -> Diagnosis:
+    """What was collected, judged."""
+    probe = facts.probe
+    borders = tuple(edges())
+    sites = [
+        Site(
+            name=one.name, activation=one.activation, order=one.order, count=one.count, units=one.units, dead=one.dead,
+            flat=one.flat / max(1, one.count), off=one.off / max(1, one.count), mean=one.total / max(1, one.count),
+            deviation=max(0.0, one.squares / max(1, one.count) - (one.total / max(1, one.count)) ** 2) ** 0.5,
+            edges=borders, counts=tuple(one.histogram.tolist()), curve=tuple(one.curve),
+        )
+        for one in probe.sites.values()
+    ]  # fmt: skip
+    layers = [
+        Layer(
+            name=one.name, kind=one.kind, order=one.order, rms=one.rms, gradient=one.gradient,
+            rank=max((r for r in one.ranks if math.isfinite(r)), default=math.nan), units=one.units,
+            update=sorted(one.updates)[len(one.updates) // 2] if one.updates else None,
+        )
+        for one in probe.layers.values()
+    ]  # fmt: skip
+    heads = {name: tuple(sum(c) / len(c) for c in zip(*rows, strict=True)) for name, rows in probe.heads.items() if rows}
+    return Diagnosis(
+        model=type(model).__name__, parameters=sum(one.numel() for one in model.parameters()), batches=probe.passes,
+        samples=facts.samples, training=model.training, losses=tuple(facts.losses), findings=judge(facts), sites=tuple(sites),
+        layers=tuple(layers), attention=heads, unseen=tuple(probe.unseen), versions={"actlab": __version__, "torch": torch.__version__},
+    )  # fmt: skip
+
+
+def call(model: nn.Module, inputs: Any) -> Any:
+    """The outputs: a dictionary of inputs goes by name, several tensors as several arguments where forward takes so many."""
+    if isinstance(inputs, dict):
+        return model(**inputs)
+    if isinstance(inputs, tuple | list):
+        takes = [
+            one for one in inspect.signature(model.forward).parameters.values()
+            if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD) and one.default is one.empty
+        ]  # fmt: skip
+        return model(*inputs) if len(takes) > 1 or len(inputs) == 1 else model(inputs)
+    return model(inputs)
+
+
+def default_loss(outputs: Any, targets: Any) -> Tensor:
+    """Cross-entropy for class numbers, mean squared error for anything else."""
+    outputs = getattr(outputs, "logits", outputs)
+    if not torch.is_tensor(outputs) or not torch.is_tensor(targets):
+        raise UsageError(
+            say("expected a loss for outputs or targets that are not one tensor", "输出或目标不是单个张量，请给出损失函数")
+        )
+    if targets.is_floating_point():
+        return F.mse_loss(outputs, targets.reshape(outputs.shape))
+    if outputs.dim() == targets.dim() + 1 and outputs.dim() > 2 and outputs.shape[1:-1] == targets.shape[1:]:
+        return F.cross_entropy(outputs.flatten(0, -2), targets.flatten())  # (batch, time, classes)
+    return F.cross_entropy(outputs, targets)
+
+
+def size_of(inputs: Any) -> int:
+    """Examples in a batch."""
+    if torch.is_tensor(inputs):
+        return len(inputs) if inputs.dim() else 1
+    values = list(inputs.values()) if isinstance(inputs, dict) else inputs
+    return next((size_of(one) for one in values if torch.is_tensor(one) or isinstance(one, tuple | list)), 1)
+
+
+def moved(values: Any, device: torch.device) -> Any:
+    """The same on that device."""
+    if torch.is_tensor(values):
+        return values.to(device)
+    if isinstance(values, dict):
+        return {name: moved(one, device) for name, one in values.items()}
+    return type(values)(moved(one, device) for one in values) if isinstance(values, tuple | list) else values
+
+
+def guessing(model: nn.Module, batches: list[tuple[Any, Any]]) -> tuple[int, float | None]:
+    """Classes, and the cross-entropy in nats of knowing only how frequent each is; none where targets are not class numbers."""
+    targets = [one for _, one in batches]
+    if not all(torch.is_tensor(one) and not one.is_floating_point() and one.dtype != torch.bool for one in targets):
+        return 0, None
+    every = torch.cat([one.flatten() for one in targets])
+    every = every[every >= 0]
+    if not every.numel():
+        return 0, None
+    share = torch.bincount(every.cpu()).double() / every.numel()
+    share = share[share > 0]
+    return len(share), float(-(share * share.log()).sum())
+
+
+def forget_gates(model: nn.Module, probe: Probe, batches: list[tuple[Any, Any]]) -> dict[str, float]:
+    """Mean opening of the forget gates of every LSTM in its first step from rest, from its own weights: it has no modules inside."""
+    found = {}
+    for name, one in model.named_modules():
+        if isinstance(one, nn.LSTM):
+            seen: list[Tensor] = []
+            handle = one.register_forward_pre_hook(lambda _, given, seen=seen: seen.append(given[0].detach()))
+            try:
+                with torch.no_grad():
+                    call(model, batches[0][0])
+            finally:
+                handle.remove()
+            if seen and torch.is_tensor(seen[0]):
+                size = one.hidden_size
+                gate = F.linear(seen[0].float(), one.weight_ih_l0[size : 2 * size].float())
+                if one.bias:
+                    gate = gate + one.bias_ih_l0[size : 2 * size] + one.bias_hh_l0[size : 2 * size]
+                found[name] = float(gate.detach().sigmoid().mean())
+    return found
+
+
+def _eager(model: nn.Module) -> nn.Module:
+    if not isinstance(model, nn.Module):
+        raise UsageError(
+            say(f"expected a network (nn.Module); got {type(model).__name__}", f"需要网络（nn.Module）；得到 {type(model).__name__}")
+        )  # fmt: skip
+    model = getattr(model, "_orig_mod", model)  # compiled
+    return model.module if isinstance(model, nn.parallel.DistributedDataParallel | nn.DataParallel) else model
+
+
+def _copy(model: nn.Module) -> nn.Module:
+    try:
+        return copy.deepcopy(model)
+    except Exception as error:
+        raise ActlabError(
+            say(
+                f"the network cannot be copied ({type(error).__name__}: {error}), and it is not to be changed; give one that can",
+                f"网络无法复制（{type(error).__name__}：{error}），而诊断不应改动它；请给出可复制的网络",
+            )
+        ) from error
+
+
+def _read(batches: Iterable[tuple[Any, Any]], most: int) -> list[tuple[Any, Any]]:
+    try:
+        every = list(islice(iter(batches), most))
+    except ActlabError:
+        raise
+    except Exception as error:
+        raise OwnCodeError(
+            say(f"the data failed: {type(error).__name__}: {error}", f"数据出错：{type(error).__name__}：{error}")
+        ) from error
+    if not every:
+        raise UsageError(say("expected at least one batch; the loader gave none", "至少需要一批数据；加载器没有给出"))
+    for one in every:
+        if not isinstance(one, tuple | list) or len(one) != 2:
+            kind = f"{len(one)} values" if isinstance(one, tuple | list) else type(one).__name__
+            raise UsageError(
+                say(f"expected batches (inputs, targets); got {kind}", f"每批应为（输入，目标）；得到 {kind}")
+            )
+    return [(one[0], one[1]) for one in every]
+
+
+def _value(model: nn.Module, loss: LossFunction, inputs: Any, targets: Any) -> Tensor:
+    outputs = _guarded(lambda: call(model, inputs), say("the network failed", "网络的前向计算出错"))
+    value = _guarded(lambda: loss(outputs, targets), say("the loss failed", "损失函数出错"))
+    if not torch.is_tensor(value) or value.numel() != 1:
+        got = f"{tuple(value.shape)}" if torch.is_tensor(value) else type(value).__name__
+        raise UsageError(
+            say(f"expected the loss to be one number; got {got}: take its mean", f"损失应为一个数；得到 {got}：请取平均")
+        )
+    return value.reshape(())
+
+
+def _guarded(act: Callable[[], Any], said: str) -> Any:
+    try:
+        return act()
+    except ActlabError:
+        raise
+    except Exception as error:
+        raise OwnCodeError(f"{said}: {type(error).__name__}: {error}".splitlines()[0]) from error
