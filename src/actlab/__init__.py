@@ -8,6 +8,8 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from .activations import define as define
     from .activations import fused as fused
+    from .diagnosis import diagnose as diagnose
+    from .diagnosis import watch as watch
     from .optimizing import optimize as optimize
     from .records import Run as Run
     from .swapping import swap as swap
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 
 _WHERE = {
     "define": ".activations",
+    "diagnose": ".diagnosis",
+    "watch": ".diagnosis",
     "fused": ".activations",
     "optimize": ".optimizing",
     "swap": ".swapping",
@@ -25,7 +29,7 @@ _WHERE = {
     "Settings": ".train",
     "Run": ".records",
 }
-__all__ = ["Parts", "Run", "Settings", "__version__", "define", "fit", "fused", "optimize", "swap"]
+__all__ = ["Parts", "Run", "Settings", "__version__", "define", "diagnose", "fit", "fused", "optimize", "swap", "watch"]
 
 
 def __getattr__(name: str) -> Any:

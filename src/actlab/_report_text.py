@@ -291,6 +291,10 @@ TEXTS = {
     "example_shape": ("Shape of one example", "单个样本的形状"),
     "licence": ("Licence", "许可"),
     "attribution": ("Attribution", "出处"),
+    "footer.diagnosis": (
+        "Written by Actlab {version}. The page needs no network.",
+        "由 Actlab {version} 写成。本页不需要网络。",
+    ),
     "footer": (
         "Written by Actlab {version} from run.json, events.jsonl and model.safetensors of this run. The page needs no network.",
         "由 Actlab {version} 根据本次运行的 run.json、events.jsonl 和 model.safetensors 写成。本页不需要网络。",

@@ -230,4 +230,5 @@ class Diagnosis(Record):
     def worst(self) -> Severity | None:
         """The gravest severity of the findings."""
         order: tuple[Severity, ...] = ("note", "warning", "error")
-        return max((one.severity for one in self.findings), key=order.index, default=None)
+        found = [one.severity for one in self.findings]
+        return next((one for one in reversed(order) if one in found), None)

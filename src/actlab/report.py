@@ -12,10 +12,11 @@ from . import _report_training as training
 from ._files import write_whole
 from ._language import language
 from ._plot_events import read_steps
-from ._report_text import html, text
-from .records import Run
+from ._report_diagnosis import diagnosis_sections
+from ._report_text import Both, html, text
+from .records import Diagnosis, Run
 
-__all__ = ["page", "write"]
+__all__ = ["page", "write", "write_diagnosis"]
 
 
 def write(run_directory: str | Path) -> Path:
@@ -44,15 +45,27 @@ def page(run_directory: Path) -> str:
         training.epochs(run),
         training.facts(run),
     ]
+    return _filled(f"{run.name} · Actlab", sections, text("footer", version=run.machine.actlab))
+
+
+def write_diagnosis(found: Diagnosis, path: Path) -> Path:
+    """Write the page of a diagnosis, whole or not at all, and return its path."""
+    footer = text("footer.diagnosis", version=found.versions.get("actlab", ""))
+    content = _filled(f"{found.model} · Actlab", diagnosis_sections(found), footer)
+    write_whole(path, lambda temporary: temporary.write_bytes(content.encode()))
+    return path
+
+
+def _filled(title: str, sections: list[str], footer: Both) -> str:
     script = _resource("_report_template.js")
     return Template(_resource("_report_template.html")).substitute(
         language=language(),
-        title=escape(f"{run.name} · Actlab"),
+        title=escape(title),
         # Only this script may run, so that nothing in a record can, should it ever slip through the escaping.
         script_hash="sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         script=script,
         body="\n".join(section for section in sections if section),
-        footer=html(text("footer", version=run.machine.actlab)),
+        footer=html(footer),
     )
 
 

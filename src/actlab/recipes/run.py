@@ -28,18 +28,7 @@ def run(plan: Plan, *, place: carrying.Place, resume: bool = False, show: Show |
     facts = data.facts() if isinstance(data, images.ImageData) else data.described()
     torch.manual_seed(plan.settings.seed)
     model = build_model(plan.model, facts)
-    if isinstance(data, images.ImageData):
-        shape = input_shape(model, facts)
-        parts = Parts(
-            data.train,
-            data.validation,
-            data.test,
-            prepare=preparation(plan.data, facts, shape, augment=True),
-            facts=facts,
-        )
-    else:
-        _refuse_empty(plan.data.source, data)
-        parts, shape = data, tuple(data.prepare(data.train[torch.tensor([0])][0], False).shape[1:])
+    parts, shape = parts_of(plan, model, data)
     _check_fits(plan.model.name, model, parts, facts)
     done, path = carrying.train(
         plan, model, parts, place=place, resume=resume, show=show,
@@ -74,6 +63,18 @@ def load_data(plan: Plan) -> images.ImageData | Parts:
             f"{given.source} 应返回数据集 (train, test) 或 (train, validation, test)；得到 {type(made).__name__}",
         )
     )
+
+
+def parts_of(plan: Plan, model: nn.Module, data: images.ImageData | Parts) -> tuple[Parts, tuple[int, ...]]:
+    """What `fit` trains on, and the shape of one input of the network."""
+    assert isinstance(plan.data, DataPlan)
+    if isinstance(data, images.ImageData):
+        facts = data.facts()
+        shape = input_shape(model, facts)
+        prepare = preparation(plan.data, facts, shape, augment=True)
+        return Parts(data.train, data.validation, data.test, prepare=prepare, facts=facts), shape
+    _refuse_empty(plan.data.source, data)
+    return data, tuple(data.prepare(data.train[torch.tensor([0])][0], False).shape[1:])
 
 
 def build_model(plan: ModelPlan, facts: DataFacts) -> nn.Module:

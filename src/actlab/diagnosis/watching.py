@@ -1,5 +1,6 @@
 """`with watch(model) as w:` around a training loop of one's own: what the network does while it learns."""
 
+import math
 from typing import Any
 
 import torch
@@ -93,7 +94,7 @@ class Watch:
             if stream is not None and name in before:
                 size = float(before[name].float().norm())
                 change = float((thinned(weight, _SAMPLE) - before[name]).float().norm())
-                if size > 0 and change > 0:
+                if size > 0 and 0 < change < math.inf:
                     stream.updates.append(change / size)
                     self.facts.stepped = True
 

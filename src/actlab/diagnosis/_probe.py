@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -77,7 +77,12 @@ class Probe:
         else:
             self._pending[-1] = (whole, "", None)
         self._inside += whole
-        if self.by_lag and isinstance(module, nn.RNNBase) and torch.is_tensor(given[0]) and given[0].is_floating_point():
+        if (
+            self.by_lag
+            and isinstance(module, nn.RNNBase)
+            and torch.is_tensor(given[0])
+            and given[0].is_floating_point()
+        ):
             free = given[0] if given[0].requires_grad else given[0].detach().requires_grad_()
             self._by_lag(module, free)
             return (free, *given[1:]), named
@@ -95,7 +100,9 @@ class Probe:
         self._inside -= whole
         with self._paused():
             if z is not None and torch.is_tensor(out):
-                self._site(self._call(self._names[module]), activation, lambda one: type(module).forward(module, one), z)
+                self._site(
+                    self._call(self._names[module]), activation, lambda one: type(module).forward(module, one), z
+                )
             elif not self._inside and is_weighted(module):
                 self._layer(self._call(self._names[module]), type(module).__name__, out)
             if isinstance(module, nn.MultiheadAttention | Attention):
@@ -107,12 +114,7 @@ class Probe:
         where = self._stack[-1] if self._stack else ""
         name = f"{where}.{kind}" if where else kind
         if kind == "attention":
-            mask, causal = named.get("attn_mask", given[3] if len(given) > 3 else None), named.get("is_causal", False)
-            try:
-                weights = _attention.of_function(given[0], given[1], mask, bool(causal), named.get("scale"))
-                self.heads.setdefault(name, []).append(_attention.entropies(weights))
-            except (RuntimeError, IndexError, ZeroDivisionError):
-                self.unseen[name] = None
+            self._attend(name, lambda: _attention.of_call(*given, **named))
             return run()
         if function in WEIGHTED:
             out = run()
@@ -133,7 +135,7 @@ class Probe:
         state = torch.get_rng_state() if activation in RANDOM else None
         try:
             if name not in self.sites:
-                shown, largest = curve(function, z)
+                shown, largest = curve(_not_in_place(function), z)
                 one_sided = bool(shown) and shown[-1][1] > 3 and abs(shown[0][1]) < 0.5
                 self.sites[name] = SiteStream(name, activation, len(self.sites), largest, shown, one_sided)
             out, found = slope(_not_in_place(function), z)
@@ -177,11 +179,14 @@ class Probe:
         free.register_hook(arrived)
 
     def _attention(self, name: str, module: nn.Module, given: Any, named: Any) -> None:
+        self._attend(name, lambda: _attention.of_module(module, given, named))
+
+    def _attend(self, name: str, find: Callable[[], Tensor | None]) -> None:
         if len(self.heads.get(name, ())) >= 8:
             return
         try:
-            weights = _attention.of_module(module, given, named)
-        except (RuntimeError, TypeError, ValueError):
+            weights = find()
+        except (RuntimeError, TypeError, ValueError, IndexError, ZeroDivisionError):
             weights = None
         if weights is None:
             self.unseen[name] = None

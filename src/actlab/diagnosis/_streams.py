@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-BINS, REACH = 200, math.asinh(2000.0)  # of a histogram: bins of equal width in asinh(z), up to |z| = 2000
+BINS, REACH = 800, math.asinh(2000.0)  # of a histogram: bins of equal width in asinh(z), up to |z| = 2000
 _SAMPLE = 65_536  # numbers of one call that enter the histogram
 
 
@@ -58,7 +58,9 @@ class SiteStream:
         works = (slope.abs() > 1e-6 * self.largest_slope) | (out.abs() > 1e-6)
         working = works.movedim(axis, -1).reshape(-1, z.shape[axis]).any(0).cpu() if z.dim() else works.reshape(1)  # fmt: skip
         if self.alive is None or self.alive.shape != working.shape:
-            self.alive = working if self.alive is None else self.alive  # inputs of another size: units cannot be followed
+            self.alive = (
+                working if self.alive is None else self.alive
+            )  # inputs of another size: units cannot be followed
         else:
             self.alive |= working
 
@@ -86,7 +88,9 @@ class LayerStream:
     ranks: list[float] = field(default_factory=list)
     units: int = 0
     updates: list[float] = field(default_factory=list)
-    lags: list[list[float]] = field(default_factory=list)  # of a recurrent layer: gradient norm at each step of its input
+    lags: list[list[float]] = field(
+        default_factory=list
+    )  # of a recurrent layer: gradient norm at each step of its input
 
     def take(self, out: Tensor, axis: int) -> None:
         """One call."""

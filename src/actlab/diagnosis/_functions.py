@@ -63,5 +63,5 @@ def curve(function: Callable[[Tensor], Tensor], like: Tensor) -> tuple[list[tupl
     except (RuntimeError, ValueError, IndexError):
         return [], 1.0
     largest = float(found.abs().nan_to_num().max())
-    rows = zip(grid[::4].tolist(), out.float()[::4].tolist(), found.float()[::4].tolist(), strict=True)
+    rows = zip(grid.tolist(), out.float().tolist(), found.float().tolist(), strict=True)
     return list(rows), largest or 1.0

@@ -20,8 +20,18 @@ def entropies(weights: Tensor) -> list[float]:
     return share.transpose(0, 1).flatten(1).nanmean(1).tolist()
 
 
-def of_function(query: Tensor, key: Tensor, mask: Tensor | None, causal: bool, scale: float | None) -> Tensor:
-    """Weights (batch, head, query, key) of scaled_dot_product_attention."""
+def of_call(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attn_mask: Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> Tensor:
+    """Weights (batch, head, query, key) of scaled_dot_product_attention, which is called with these."""
+    mask, causal = attn_mask, is_causal
     query, key = query.detach()[:_SEQUENCES].float(), key.detach()[:_SEQUENCES].float()
     if query.dim() == 3:
         query, key = query[:, None], key[:, None]

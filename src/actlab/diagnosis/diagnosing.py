@@ -90,7 +90,9 @@ def record(facts: Facts, model: nn.Module) -> Diagnosis:
         )
         for one in probe.layers.values()
     ]  # fmt: skip
-    heads = {name: tuple(sum(c) / len(c) for c in zip(*rows, strict=True)) for name, rows in probe.heads.items() if rows}
+    heads = {
+        name: tuple(sum(c) / len(c) for c in zip(*rows, strict=True)) for name, rows in probe.heads.items() if rows
+    }
     return Diagnosis(
         model=type(model).__name__, parameters=sum(one.numel() for one in model.parameters()), batches=probe.passes,
         samples=facts.samples, training=model.training, losses=tuple(facts.losses), findings=judge(facts), sites=tuple(sites),
@@ -116,7 +118,10 @@ def default_loss(outputs: Any, targets: Any) -> Tensor:
     outputs = getattr(outputs, "logits", outputs)
     if not torch.is_tensor(outputs) or not torch.is_tensor(targets):
         raise UsageError(
-            say("expected a loss for outputs or targets that are not one tensor", "输出或目标不是单个张量，请给出损失函数")
+            say(
+                "expected a loss for outputs or targets that are not one tensor",
+                "输出或目标不是单个张量，请给出损失函数",
+            )
         )
     if targets.is_floating_point():
         return F.mse_loss(outputs, targets.reshape(outputs.shape))
@@ -161,20 +166,28 @@ def forget_gates(model: nn.Module, probe: Probe, batches: list[tuple[Any, Any]])
     found = {}
     for name, one in model.named_modules():
         if isinstance(one, nn.LSTM):
-            seen: list[Tensor] = []
-            handle = one.register_forward_pre_hook(lambda _, given, seen=seen: seen.append(given[0].detach()))
+            seen: list[Any] = []
+            handle = one.register_forward_pre_hook(_keeping(seen))
             try:
                 with torch.no_grad():
                     call(model, batches[0][0])
             finally:
                 handle.remove()
             if seen and torch.is_tensor(seen[0]):
-                size = one.hidden_size
-                gate = F.linear(seen[0].float(), one.weight_ih_l0[size : 2 * size].float())
+                forget = slice(one.hidden_size, 2 * one.hidden_size)
+                weights = {key: value.detach().float()[forget] for key, value in one.named_parameters()}
+                gate = F.linear(seen[0].detach().float(), weights["weight_ih_l0"])
                 if one.bias:
-                    gate = gate + one.bias_ih_l0[size : 2 * size] + one.bias_hh_l0[size : 2 * size]
-                found[name] = float(gate.detach().sigmoid().mean())
+                    gate = gate + weights["bias_ih_l0"] + weights["bias_hh_l0"]
+                found[name] = float(gate.sigmoid().mean())
     return found
+
+
+def _keeping(seen: list[Any]) -> Any:
+    def keep(_: nn.Module, given: tuple[Any, ...]) -> None:
+        seen.append(given[0])
+
+    return keep
 
 
 def _eager(model: nn.Module) -> nn.Module:
@@ -224,7 +237,9 @@ def _value(model: nn.Module, loss: LossFunction, inputs: Any, targets: Any) -> T
     if not torch.is_tensor(value) or value.numel() != 1:
         got = f"{tuple(value.shape)}" if torch.is_tensor(value) else type(value).__name__
         raise UsageError(
-            say(f"expected the loss to be one number; got {got}: take its mean", f"损失应为一个数；得到 {got}：请取平均")
+            say(
+                f"expected the loss to be one number; got {got}: take its mean", f"损失应为一个数；得到 {got}：请取平均"
+            )
         )
     return value.reshape(())
 

@@ -1,0 +1,151 @@
+"""`actlab diagnose`: what is wrong with a network of one's own, or with that of a run."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .._language import language, say
+from ..errors import UnknownName, UsageError
+from . import app
+
+
+@app.command(
+    help=say(
+        "Name the layer and the cause: what keeps a network from learning, with a page of pictures.",
+        "指出是哪一层、什么原因使网络学不动，并生成图文报告。",
+    )
+)
+def diagnose(
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="TARGET",
+            help=say(
+                "file.py:callable that returns the network, or a run directory",
+                "返回网络的 file.py:callable，或运行目录",
+            ),
+        ),
+    ],
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help=say(
+                "file.py:callable that returns batches (inputs, targets)", "返回（输入，目标）批次的 file.py:callable"
+            )
+        ),
+    ] = None,
+    loss: Annotated[
+        str | None,
+        typer.Option(
+            help=say(
+                "file.py:callable of (outputs, targets); default: cross-entropy",
+                "以（输出，目标）为参数的 file.py:callable；默认交叉熵",
+            )
+        ),
+    ] = None,
+    out: Annotated[
+        Path,
+        typer.Option(
+            help=say("folder for diagnosis.html and findings.json", "存放 diagnosis.html 与 findings.json 的文件夹")
+        ),
+    ] = Path("diagnosis"),
+    batches: Annotated[int, typer.Option(min=1, help=say("at most so many batches", "最多使用的批数"))] = 64,
+    initial: Annotated[
+        bool, typer.Option("--initial", help=say("of a run: the weights it began with", "对运行：使用其初始权重"))
+    ] = False,
+    fail_on: Annotated[
+        str | None,
+        typer.Option(
+            metavar="warning|error",
+            help=say("exit code 1 for a finding as grave as this", "出现该级别的发现时退出码为 1"),
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help=say("print JSON", "输出 JSON"))] = False,
+) -> None:
+    from .. import _own, report
+    from ..diagnosis import diagnose as look
+
+    if fail_on not in (None, "warning", "error"):
+        raise UnknownName("severity", fail_on, ("warning", "error"))
+    if ":" in target:
+        if data is None:
+            raise UsageError(
+                say(
+                    f"expected batches for {target}: name them with --data file.py:callable",
+                    f"{target} 需要数据：请用 --data file.py:callable 指定",
+                )
+            )
+        model = _own.module(target, {})
+        given: Any = _own.call(data, {})
+        found = look(model, given, None if loss is None else _own.load(loss), most=batches)
+    else:
+        from ..recipes.subject import subject
+
+        if data is not None or loss is not None:
+            raise UsageError(
+                say(
+                    "a run has its own data and loss; leave out --data and --loss",
+                    "运行自带数据与损失；请去掉 --data 和 --loss",
+                )
+            )
+        one = subject(target, batches=batches, initial=initial)
+        found = look(one.model, one.batches, one.loss, most=batches).model_copy(update={"model": one.plan.model.name})
+    page = report.write_diagnosis(found, _folder(out) / "diagnosis.html")
+    (out / "findings.json").write_text(
+        found.model_dump_json(indent=1, exclude={"sites": {"__all__": {"edges", "counts", "curve"}}}) + "\n",
+        encoding="utf-8",
+    )
+    print(found.model_dump_json(exclude={"sites", "layers"})) if as_json else _print(found, page)
+    order = ("note", "warning", "error")
+    if (
+        fail_on is not None
+        and found.worst() is not None
+        and order.index(found.worst() or "note") >= order.index(fail_on)
+    ):
+        raise typer.Exit(1)
+
+
+def _folder(out: Path) -> Path:
+    from ..errors import ActlabError, first_line
+
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ActlabError(
+            say(f"cannot write into '{out}': {first_line(error)}", f"无法写入“{out}”：{first_line(error)}")
+        ) from None
+    return out
+
+
+def _print(found: Any, page: Path) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    from ..diagnosis import words
+
+    console, lang = Console(highlight=False), language()
+    colours = {"error": "bold red", "warning": "bold yellow", "note": "dim"}
+    grave = [one for one in found.findings if one.severity != "note"]
+    for one in found.findings:
+        if one.severity == "note" and grave:
+            continue
+        line = Text(f"{getattr(words.SEVERITIES[one.severity], lang)}  ", style=colours[one.severity])
+        line.append(f"{getattr(words.RULES[one.rule], lang)}  {one.layer}\n", style="bold")
+        line.append(f"  {getattr(words.sentence(one), lang)}\n")
+        line.append(f"  {say('evidence', '依据')}: {getattr(words.evidence(one), lang)}\n", style="dim")
+        if not one.explained_by:
+            line.append(f"  {say('what helps', '办法')}: {getattr(words.remedy(one), lang)}")
+        console.print(line, soft_wrap=True)
+    if not grave:
+        console.print(say("nothing wrong was found", "未发现问题"), style="bold green")
+    elif len(grave) < len(found.findings):
+        more = len(found.findings) - len(grave)
+        console.print(
+            say(
+                f"and {more} notes, which these explain or which are small: see the page",
+                f"另有 {more} 条提示（由上述原因引起或较轻），见报告",
+            ),
+            style="dim",
+        )
+    print(page)
