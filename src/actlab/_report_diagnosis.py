@@ -25,7 +25,10 @@ def _header(found: Diagnosis) -> str:
     else:
         result = Both("Nothing wrong was found.", "未发现问题。")
     badge = "failed" if grave else "finished"
-    label = Both(f"{len(grave)} finding{'s' * (len(grave) > 1)}" if grave else "healthy", f"{len(grave)} 项发现" if grave else "健康")
+    label = Both(
+        f"{len(grave)} finding{'s' * (len(grave) > 1)}" if grave else "healthy",
+        f"{len(grave)} 项发现" if grave else "健康",
+    )
     facts = [
         (Both("Network", "网络"), Both(f"{found.model}, {found.parameters:,} parameters", f"{found.model}，{found.parameters:,} 个参数")),
         (Both("Looked at", "检查范围"), Both(f"{found.batches} batches, {found.samples:,} examples", f"{found.batches} 批，{found.samples:,} 个样本")),

@@ -137,7 +137,7 @@ class Probe:
             if name not in self.sites:
                 shown, largest = curve(_not_in_place(function), z)
                 one_sided = bool(shown) and shown[-1][1] > 3 and abs(shown[0][1]) < 0.5
-                self.sites[name] = SiteStream(name, activation, len(self.sites), largest, shown, one_sided)
+                self.sites[name] = SiteStream(name, activation, self._turn(), largest, shown, one_sided)
             out, found = slope(_not_in_place(function), z)
             kind = next((one.kind for one in reversed(self.layers.values())), "")
             self.sites[name].take(z, out, found, unit_axis(z, kind if z.dim() != 2 else ""))
@@ -153,7 +153,7 @@ class Probe:
             return
         if name not in self.layers and len(self.layers) >= _MOST:
             return
-        stream = self.layers.setdefault(name, LayerStream(name, kind, len(self.layers)))
+        stream = self.layers.setdefault(name, LayerStream(name, kind, self._turn()))
         stream.take(out, unit_axis(out, kind))
         if out.requires_grad:
             passes = self.passes
@@ -200,6 +200,10 @@ class Probe:
     def _call(self, name: str) -> str:
         self._calls[name] += 1
         return name if self._calls[name] == 1 else f"{name}:{self._calls[name]}"
+
+    def _turn(self) -> int:
+        """The place of a new site or layer among all of them."""
+        return len(self.sites) + len(self.layers)
 
     def _owner(self, weight: Any) -> nn.Module | None:
         """The module with weights, on the way here, whose call this is: it is looked at as a module."""

@@ -25,7 +25,8 @@ class Thresholds:
     update_high: float = 0.2
     loss_factor: float = 2.0  # of guessing
     uniform: float = 0.999  # entropy over its largest
-    collapsed: float = 0.005
+    collapsed: float = 0.02
+    weight_gain: float = 0.2
     rank: float = 0.5
     lag_ratio: float = 1e4
     forget: float = 0.05
@@ -40,6 +41,7 @@ SOURCES = {
     "update_low": "Karpathy 2015, CS231n: about 1e-3; a hundredth of it",
     "update_high": "Karpathy 2015, CS231n: about 1e-3; two hundred times as much",
     "loss_factor": "a network that knows nothing has a loss of log(classes)",
+    "weight_gain": "He et al. 2015, arXiv:1502.01852: 1.4 for ReLU, 1 for linear layers, 0.58 as torch starts them",
     "uniform": "entropy of the weights over log(keys): 1 is no choice at all",
     "collapsed": "entropy of the weights over log(keys): 0 is one key for every query",
     "rank": "Roy & Vetterli 2007, EUSIPCO: effective rank; below 1 all samples look alike",
@@ -136,32 +138,46 @@ def dead_unit(facts: Facts) -> Iterator[Finding]:
 
 def saturated(facts: Facts) -> Iterator[Finding]:
     """Inputs on the flat part of an activation; the one that ends the network is left out, for it is to decide."""
-    sites = list(facts.probe.sites.values())
-    for site in sites:
+    end = max((one.order for one in facts.probe.layers.values()), default=-1)
+    for site in facts.probe.sites.values():
         share = site.flat / site.count if site.count else 0.0
-        last = site is sites[-1] and site.activation in ("sigmoid", "tanh") and len(sites) > 1
+        last = site.order > end and site.activation in ("sigmoid", "tanh")
         if share > facts.limits.flat_share and not last:
             yield facts.found("saturated", "error" if share > 0.9 else "warning", site.name, share, "flat_share", activation=site.activation)  # fmt: skip
 
 
 def signal(facts: Facts) -> Iterator[Finding]:
-    """Size of what comes out of the layers with weights, one after the other."""
-    sizes = [(one.name, one.rms) for one in facts.probe.layers.values() if one.rms > 0 and math.isfinite(one.rms)]
+    """Size of what comes out of the layers with weights, one after the other, each in its first call; the weights themselves."""
+    layers = [one for one in facts.probe.layers.values() if ":" not in one.name]
+    sizes = [(one.name, one.rms) for one in layers if one.rms > 0 and math.isfinite(one.rms)]
+    gains = [(one.name, gain) for one in layers if (gain := _gain(facts.model, one.name)) is not None]
     steps = [(b, math.log(y / x)) for (_, x), (b, y) in itertools.pairwise(sizes)]
     if not steps:
         return
     total = sum(step for _, step in steps)
     name, largest = max(steps, key=lambda one: abs(one[1]))
+    small = median(gain for _, gain in gains) if len(gains) >= 3 else 1.0
+    first, last = layers[0].gradient, layers[-1].gradient
     if abs(largest) > math.log(facts.limits.signal_step):
         yield facts.found("signal-at-init", "warning", name, math.exp(largest), "signal_step", what="step")
     elif abs(total) > math.log(facts.limits.signal_total) and len(sizes) >= 4:
-        run, at = 0.0, name
-        for one, step in steps:
-            run += step
-            if abs(run) > abs(total) / 2:
-                at = one
-                break
+        sums = itertools.accumulate(step for _, step in steps)
+        at = next(one for (one, _), run in zip(steps, sums, strict=True) if abs(run) > abs(total) / 2)
         yield facts.found("signal-at-init", "warning", at, math.exp(total), "signal_total", what="total", layers=len(sizes), step=math.exp(total / len(steps)))  # fmt: skip
+    elif small < facts.limits.weight_gain and first < facts.limits.gradient_ratio * last:
+        name, _ = min(gains, key=lambda one: one[1])
+        yield facts.found("signal-at-init", "warning", name, small, "weight_gain", what="gain", layers=len(gains))
+
+
+def _gain(model: nn.Module, name: str) -> float | None:
+    """Root of fan-in times the deviation of the weights: by how much a layer changes the size of independent inputs."""
+    try:
+        weight = getattr(model.get_submodule(name), "weight", None)
+    except AttributeError:
+        return None
+    if not isinstance(weight, nn.Parameter) or weight.dim() < 2 or not bool(weight.isfinite().all()):
+        return None
+    return float(weight.detach().float().pow(2).mean() * (weight.numel() / weight.shape[0])) ** 0.5
 
 
 def gradients(facts: Facts) -> Iterator[Finding]:
