@@ -36,7 +36,8 @@ def test_a_planted_fault_gives_its_own_rule(name):
         assert one.explained_by or one.severity == "note" or one.rule == rule
         assert all(words.sentence(one)) and all(words.remedy(one)) and one.samples >= 0
         assert "{" not in "".join((*words.sentence(one), *words.remedy(one), *words.evidence(one)))
-    assert Diagnosis.model_validate_json(found.model_dump_json()).findings == found.findings or rule == "not-finite"
+    text = found.model_dump_json()
+    assert Diagnosis.model_validate_json(text).model_dump_json() == text
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -308,9 +309,8 @@ def test_command_on_a_network_of_ones_own(cli, own, tmp_path):
     outcome = cli("diagnose", f"{own}:dead", "--data", f"{own}:data", "--out", tmp_path / "b", "--fail-on", "error")
     assert outcome.code == 1 and "64 of 64 units of relu in 1 are dead" in outcome.out
     page = (tmp_path / "b" / "diagnosis.html").read_text()
-    assert (
-        "死亡单元" in page and "dead units" in page and page.count("<svg") >= 3 and "http" not in page.split("<svg")[0]
-    )
+    assert "死亡单元" in page and "dead units" in page and page.count("<svg") >= 3
+    assert 'src="http' not in page
     found = json.loads((tmp_path / "b" / "findings.json").read_text())
     assert found["findings"][0]["rule"] == "dead-unit" and found["findings"][0]["layer"] == "1"
     plain = cli("diagnose", f"{own}:dead", "--data", f"{own}:data", "--out", tmp_path / "c", "--json")

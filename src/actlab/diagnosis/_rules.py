@@ -25,7 +25,7 @@ class Thresholds:
     update_high: float = 0.2
     loss_factor: float = 2.0  # of guessing
     uniform: float = 0.999  # entropy over its largest
-    collapsed: float = 0.02
+    collapsed: float = 0.1
     weight_gain: float = 0.2
     rank: float = 0.5
     lag_ratio: float = 1e4
@@ -147,11 +147,12 @@ def saturated(facts: Facts) -> Iterator[Finding]:
 
 
 def signal(facts: Facts) -> Iterator[Finding]:
-    """Size of what comes out of the layers with weights, one after the other, each in its first call; the weights themselves."""
-    layers = [one for one in facts.probe.layers.values() if ":" not in one.name]
-    sizes = [(one.name, one.rms) for one in layers if one.rms > 0 and math.isfinite(one.rms)]
+    """Size of what comes out of the layers with weights, one after the other; the weights themselves. Growth from call to call of one layer is through time."""
+    every = list(facts.probe.layers.values())
+    layers = [one for one in every if ":" not in one.name]
+    sizes = [(one.name.split(":")[0], one.rms) for one in every if one.rms > 0 and math.isfinite(one.rms)]
     gains = [(one.name, gain) for one in layers if (gain := _gain(facts.model, one.name)) is not None]
-    steps = [(b, math.log(y / x)) for (_, x), (b, y) in itertools.pairwise(sizes)]
+    steps = [(b, math.log(y / x)) for (a, x), (b, y) in itertools.pairwise(sizes) if a != b]
     if not steps:
         return
     total = sum(step for _, step in steps)
@@ -160,10 +161,10 @@ def signal(facts: Facts) -> Iterator[Finding]:
     first, last = layers[0].gradient, layers[-1].gradient
     if abs(largest) > math.log(facts.limits.signal_step):
         yield facts.found("signal-at-init", "warning", name, math.exp(largest), "signal_step", what="step")
-    elif abs(total) > math.log(facts.limits.signal_total) and len(sizes) >= 4:
+    elif abs(total) > math.log(facts.limits.signal_total) and len(steps) >= 3:
         sums = itertools.accumulate(step for _, step in steps)
         at = next(one for (one, _), run in zip(steps, sums, strict=True) if abs(run) > abs(total) / 2)
-        yield facts.found("signal-at-init", "warning", at, math.exp(total), "signal_total", what="total", layers=len(sizes), step=math.exp(total / len(steps)))  # fmt: skip
+        yield facts.found("signal-at-init", "warning", at, math.exp(total), "signal_total", what="total", layers=len(steps) + 1, step=math.exp(total / len(steps)))  # fmt: skip
     elif small < facts.limits.weight_gain and first < facts.limits.gradient_ratio * last:
         name, _ = min(gains, key=lambda one: one[1])
         yield facts.found("signal-at-init", "warning", name, small, "weight_gain", what="gain", layers=len(gains))

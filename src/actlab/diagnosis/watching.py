@@ -15,6 +15,7 @@ from ._streams import thinned
 from .diagnosing import record, size_of
 
 _SAMPLE = 4096  # weights of a layer that are followed
+_FIRST = 10  # steps whose updates are all measured: a wild rate may leave nothing to measure after them
 
 
 class Watch:
@@ -72,6 +73,7 @@ class Watch:
         self.facts.probe.looking = looking
         if looking:
             self.facts.samples += size_of(given[0] if given else named)
+        if looking or self._step < _FIRST:
             self._before = {name: thinned(weight, _SAMPLE).clone() for name, weight in self._weights().items()}
         self._step += 1
 
