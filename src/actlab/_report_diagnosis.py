@@ -6,6 +6,7 @@ from ._plot_diagnosis import draw_depth, draw_signature
 from ._report_text import Both, html
 from ._report_training import note, section
 from .diagnosis import words
+from .diagnosis.fixing import said
 from .plot import chart
 from .records import Diagnosis, Finding, Layer, Site
 
@@ -14,7 +15,7 @@ _MOST = 12  # pictures of activations
 
 def diagnosis_sections(found: Diagnosis) -> list[str]:
     """The cards of the page."""
-    return [part for part in (_header(found), _findings(found), _sites(found), _depth(found), _attention(found), _layers(found)) if part]  # fmt: skip
+    return [part for part in (_header(found), _findings(found), _attempts(found), _sites(found), _depth(found), _attention(found), _layers(found)) if part]  # fmt: skip
 
 
 def _header(found: Diagnosis) -> str:
@@ -66,6 +67,20 @@ def _finding(one: Finding) -> str:
         lines.append(f"<p>{html(Both('What helps: ' + words.remedy(one).en + '.', '办法：' + words.remedy(one).zh + '。'))}</p>")  # fmt: skip
     lines.append(note(Both(*words.evidence(one))))
     return "\n".join(lines)
+
+
+def _attempts(found: Diagnosis) -> str:
+    if not found.attempts:
+        return ""
+    parts = []
+    for one in found.attempts:
+        lines = escape("\n".join((*(f"# {line}" for line in one.changes), one.code)))
+        parts.append(f"<p>{html(Both(*said(one)))}</p>\n<div class='scroll'><pre><code>{lines}</code></pre></div>")
+    words_ = Both(
+        "Each network was trained with and without the remedy from the same seeds; the loss is that on batches kept out of the training. In parentheses: the 95 % interval of the paired difference.",
+        "每个网络以相同种子在有无补救的情况下各训练一次；损失在未参与训练的批次上计算。括号内为成对差的 95 % 置信区间。",
+    )
+    return section(Both("What was tried", "尝试与验证"), note(words_), *parts)
 
 
 def _sites(found: Diagnosis) -> str:

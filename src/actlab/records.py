@@ -225,6 +225,7 @@ class Diagnosis(Record):
     layers: tuple[Layer, ...] = ()
     attention: dict[str, tuple[float, ...]] = Field(default_factory=dict)  # entropy of each head over its largest
     unseen: tuple[str, ...] = ()  # what could not be looked into
+    attempts: tuple["Attempt", ...] = ()
     versions: dict[str, str] = Field(default_factory=dict)
 
     def worst(self) -> Severity | None:
@@ -232,3 +233,22 @@ class Diagnosis(Record):
         order: tuple[Severity, ...] = ("note", "warning", "error")
         found = [one.severity for one in self.findings]
         return next((one for one in reversed(order) if one in found), None)
+
+
+class Attempt(Record):
+    """A remedy, and the network trained with and without it from the same seeds."""
+
+    rule: str  # whose finding it answers
+    layer: str
+    remedy: str  # a name of `remedies`
+    changes: tuple[str, ...]  # what was changed, a line each
+    code: str  # the same, to paste
+    without: tuple[float, ...]  # loss on batches kept out, a seed each
+    with_: tuple[float, ...]
+    guess: float | None  # loss of knowing only how frequent the classes are
+    difference: float  # mean of with - without
+    low: float  # 95 % interval, paired t
+    high: float
+    verdict: Literal["better", "worse", "practically equal", "undecided"]
+    learns: tuple[bool, bool] | None = None  # without, with: clearly better than guessing
+    more_seeds: int = 0  # about so many more would decide

@@ -54,6 +54,22 @@ def diagnose(
     initial: Annotated[
         bool, typer.Option("--initial", help=say("of a run: the weights it began with", "对运行：使用其初始权重"))
     ] = False,
+    fix: Annotated[
+        bool,
+        typer.Option(
+            "--fix", help=say("try what helps, and prove it by paired trainings", "尝试补救办法，并以成对训练验证")
+        ),
+    ] = False,
+    steps: Annotated[
+        int, typer.Option(min=1, help=say("with --fix: steps of each training", "与 --fix 合用：每次训练的步数"))
+    ] = 200,
+    seeds: Annotated[int, typer.Option(min=2, help=say("with --fix: paired seeds", "与 --fix 合用：成对种子数"))] = 5,
+    optimizer: Annotated[
+        str, typer.Option(help=say("with --fix: of torch.optim", "与 --fix 合用：torch.optim 中的优化器"))
+    ] = "Adam",
+    rate: Annotated[
+        float, typer.Option(min=0.0, help=say("with --fix: learning rate", "与 --fix 合用：学习率"))
+    ] = 1e-3,
     fail_on: Annotated[
         str | None,
         typer.Option(
@@ -77,8 +93,10 @@ def diagnose(
                 )
             )
         model = _own.module(target, {})
-        given: Any = _own.call(data, {})
-        found = look(model, given, None if loss is None else _own.load(loss), most=batches)
+        given: Any = _read(_own.call(data, {}), batches)
+        scored = None if loss is None else _own.load(loss)
+        found = look(model, given, scored, most=batches)
+        make: Any = lambda: _own.module(target, {})  # noqa: E731
     else:
         from ..recipes.subject import subject
 
@@ -90,13 +108,20 @@ def diagnose(
                 )
             )
         one = subject(target, batches=batches, initial=initial)
-        found = look(one.model, one.batches, one.loss, most=batches).model_copy(update={"model": one.plan.model.name})
+        make, given, scored = one.model, one.batches, one.loss
+        found = look(make, given, scored, most=batches).model_copy(update={"model": one.plan.model.name})
+    attempts = None
+    if fix:
+        from ..diagnosis.fixing import fix as prove
+
+        attempts = prove(make, given, found, scored, steps=steps, seeds=seeds, optimizer=optimizer, rate=rate)
+        found = found.model_copy(update={"attempts": tuple(attempts)})
     page = report.write_diagnosis(found, _folder(out) / "diagnosis.html")
     (out / "findings.json").write_text(
         found.model_dump_json(indent=1, exclude={"sites": {"__all__": {"edges", "counts", "curve"}}}) + "\n",
         encoding="utf-8",
     )
-    print(found.model_dump_json(exclude={"sites", "layers"})) if as_json else _print(found, page)
+    print(found.model_dump_json(exclude={"sites", "layers"})) if as_json else _print(found, page, fix)
     order = ("note", "warning", "error")
     if (
         fail_on is not None
@@ -118,7 +143,42 @@ def _folder(out: Path) -> Path:
     return out
 
 
-def _print(found: Any, page: Path) -> None:
+def _read(batches: Any, most: int) -> Any:
+    """A loader is read once, so that looking and training see the same batches; what cannot be read is left to `diagnose` to refuse."""
+    from itertools import islice
+
+    if isinstance(batches, list | tuple):
+        return batches
+    try:
+        return list(islice(iter(batches), most))
+    except Exception:
+        return batches
+
+
+def _print_attempts(console: Any, found: Any, lang: str) -> None:
+    from ..diagnosis.fixing import said
+    from ..diagnosis.remedies import causes
+
+    if not any(one.severity != "note" for one in found.findings):
+        console.print(say("no remedy is needed", "无需补救"))
+    elif not causes(found):
+        console.print(
+            say(
+                "no change of the network would cure this: nothing was tried, and nothing is claimed",
+                "改动网络无法解决此问题：未作尝试，也不作结论",
+            )
+        )
+    elif not found.attempts:
+        console.print(say("none of the remedies fits this network", "现有办法都不适用于此网络"))
+    for one in found.attempts:
+        console.print(said(one)[lang == "zh"], style="bold green" if one.verdict == "better" else "", soft_wrap=True)
+    best = min((one for one in found.attempts if one.verdict == "better"), key=lambda one: one.difference, default=None)
+    if best is not None:
+        console.print("\n".join(f"  {line}" for line in best.changes), style="dim", soft_wrap=True)
+        print(best.code)
+
+
+def _print(found: Any, page: Path, fix: bool) -> None:
     from rich.console import Console
     from rich.text import Text
 
@@ -148,4 +208,6 @@ def _print(found: Any, page: Path) -> None:
             ),
             style="dim",
         )
+    if fix:
+        _print_attempts(console, found, lang)
     print(page)

@@ -2,5 +2,6 @@
 
 from ._rules import Thresholds as Thresholds
 from .diagnosing import diagnose as diagnose
+from .fixing import fix as fix
 from .watching import Watch as Watch
 from .watching import watch as watch
