@@ -184,7 +184,7 @@ def _print(found: Any, page: Path, fix: bool) -> None:
 
     from ..diagnosis import words
 
-    console, lang = Console(highlight=False), language()
+    console, lang = Console(highlight=False, soft_wrap=True), language()
     colours = {"error": "bold red", "warning": "bold yellow", "note": "dim"}
     grave = [one for one in found.findings if one.severity != "note"]
     for one in found.findings:
