@@ -346,3 +346,12 @@ def test_command_on_a_run(cli, trained, tmp_path):
     assert json.loads((tmp_path / "out" / "findings.json").read_text())["model"] == "lenet"
     assert cli("diagnose", trained, "--initial", "--out", tmp_path / "start", "--batches", "4").code == 0
     assert "leave out --data" in cli("diagnose", trained, "--data", "x.py:y").complaint(2)
+
+
+def test_memory_does_not_grow_with_the_steps():
+    values = list(range(10))
+    from actlab.diagnosis._streams import kept
+
+    for number in range(10, 5000):
+        kept(values, number, 10)
+    assert len(values) <= 1000 and values[:10] == list(range(10)) and values[-1] == 4999

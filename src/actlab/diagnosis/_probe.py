@@ -14,7 +14,7 @@ from .._exchanging import known_as
 from ..layers import Attention
 from . import _attention
 from ._functions import ACTIVATIONS, ATTENTION, RANDOM, WEIGHTED, curve, is_weighted, slope, unit_axis
-from ._streams import LayerStream, SiteStream
+from ._streams import LayerStream, SiteStream, kept
 
 _MOST = 400  # sites, and layers, that are followed; a network that calls one cell for every step has no end of them
 
@@ -162,8 +162,9 @@ class Probe:
                 norm = float(gradient.detach().float().norm())
                 if not math.isfinite(norm) and self.bad_gradient is None:
                     self.bad_gradient = name
-                if len(stream.gradients) < passes:
-                    stream.gradients.append(norm)
+                if stream.passes < passes:
+                    stream.passes = passes
+                    kept(stream.gradients, norm)
 
             out.register_hook(arrived)
 
@@ -174,7 +175,7 @@ class Probe:
         def arrived(gradient: Tensor) -> None:
             if name in self.layers:
                 others = [one for one in range(gradient.dim()) if one != axis]
-                self.layers[name].lags.append(gradient.detach().float().pow(2).sum(others).sqrt().tolist())
+                kept(self.layers[name].lags, gradient.detach().float().pow(2).sum(others).sqrt().tolist())
 
         free.register_hook(arrived)
 

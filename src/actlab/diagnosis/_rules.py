@@ -12,6 +12,9 @@ from ..records import Finding, Severity
 from ._probe import Probe
 
 
+_ENOUGH = 384  # examples below which learning nothing that holds for others says little
+
+
 @dataclass(frozen=True)
 class Thresholds:
     """Where a rule speaks; each can be set. `SOURCES` says where they come from."""
@@ -263,7 +266,14 @@ def loss(facts: Facts) -> Iterator[Finding]:
         value, error, guess = facts.held_out
         if value > guess - 2 * error:
             yield facts.found(
-                "loss-sanity", "warning", "", value, "loss_factor", what="labels", guess=guess, error=error
+                "loss-sanity",
+                "warning" if facts.samples >= _ENOUGH else "note",
+                "",
+                value,
+                "loss_factor",
+                what="labels",
+                guess=guess,
+                error=error,
             )
 
 

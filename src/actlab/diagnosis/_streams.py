@@ -2,17 +2,26 @@
 
 import math
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
 
 BINS, REACH = 800, math.asinh(2000.0)  # of a histogram: bins of equal width in asinh(z), up to |z| = 2000
+_KEPT = 1000  # figures of steps that are remembered
 _SAMPLE = 65_536  # numbers of one call that enter the histogram
 
 
 def edges() -> list[float]:
     """Borders of the bins."""
     return torch.linspace(-REACH, REACH, BINS + 1, dtype=torch.float64).sinh().tolist()
+
+
+def kept(values: list[Any], value: Any, first: int = 0) -> None:
+    """Append, and of more than a thousand forget the older half, but for the `first`."""
+    values.append(value)
+    if len(values) > _KEPT:
+        del values[first : first + _KEPT // 2]
 
 
 def thinned(x: Tensor, most: int = _SAMPLE) -> Tensor:
@@ -85,6 +94,7 @@ class LayerStream:
     squares: float = 0.0
     count: int = 0
     gradients: list[float] = field(default_factory=list)
+    passes: int = 0  # the last forward pass whose gradient has arrived
     ranks: list[float] = field(default_factory=list)
     units: int = 0
     updates: list[float] = field(default_factory=list)
