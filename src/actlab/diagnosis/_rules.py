@@ -11,7 +11,6 @@ from torch import nn
 from ..records import Finding, Severity
 from ._probe import Probe
 
-
 _ENOUGH = 384  # examples below which learning nothing that holds for others says little
 
 
