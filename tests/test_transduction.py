@@ -180,3 +180,25 @@ def test_a_text_by_the_decoder_alone(cli, tmp_path):
     assert run.test.scores["bits_per_character"] < 1.5
     written = cli("sample", tmp_path / "run", "--prompt", "the ", "--length", "100", "--temperature", "0").out
     assert len(written.rstrip("\n")) >= 100 and "the" in written[4:]
+
+
+def test_the_length_is_chosen_together_with_its_tokens():
+    """Tokens that are sure of themselves do not outweigh a length that is all but impossible."""
+
+    class Two:
+        longest = 8
+
+        def encode(self, source):
+            return [source], torch.ones(len(source), 1, source.shape[1], dtype=torch.bool)
+
+        def lengths(self, memory, mask):
+            scores = torch.full((len(mask), 8), -50.0)
+            scores[:, 2], scores[:, 4] = -9.0, 0.0  # two tokens are possible, four are likely
+            return scores
+
+        def decode(self, target, memory, mask):
+            scores = torch.zeros(*target.shape, 9)
+            scores[..., 5] = 9.0 if target.shape[1] == 2 else 4.0
+            return scores, None
+
+    assert answer_at_once(Two(), torch.tensor([[5, 6, 7, 8]]), iterations=2) == [[5, 5, 5, 5]]  # pyright: ignore[reportArgumentType]

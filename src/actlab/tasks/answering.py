@@ -45,8 +45,8 @@ def places_of(source: int, stretch: float, longest: int | None = None) -> int:
 def answer_at_once(model: Transformer, source: Tensor, *, iterations: int, candidates: int = 3, stretch: float | None = None) -> list[list[int]]:  # fmt: skip
     """All places at once, in one pass or with `iterations` of mask-predict.
 
-    Without `stretch`: the answer of the likeliest of a few lengths, by the mean log-probability of its tokens, with one iteration the
-    likeliest length. With `stretch`: what stands before the first end mark.
+    Without `stretch`: of a few lengths the one that is likeliest together with its tokens, with one iteration the likeliest length.
+    (By the mean log-probability of the tokens alone, as published, three lengths were worse than one: word errors 44 % against 33 %.) With `stretch`: what stands before the first end mark.
     """
     with torch.no_grad():
         memory, mask = model.encode(source)
@@ -67,12 +67,15 @@ def answer_at_once(model: Transformer, source: Tensor, *, iterations: int, candi
                 _before_end(row[:n]) for row, n in zip(fill(lengths, never)[0].tolist(), lengths.tolist(), strict=True)
             ]
         longest = min(model.longest, 2 * source.shape[1] + 10)
-        tried = model.lengths(memory, mask)[:, 1:longest].topk(candidates if iterations > 1 else 1).indices + 1
+        chances = model.lengths(memory, mask)[:, 1:longest].log_softmax(-1)
+        tried = chances.topk(min(candidates if iterations > 1 else 1, longest - 1))
         best: list[tuple[float, list[int]]] = [(-torch.inf, [])] * len(source)
-        for lengths in tried.unbind(1):
+        for place, chance in zip(tried.indices.unbind(1), tried.values.unbind(1), strict=True):
+            lengths = place + 1
             numbers, score = fill(lengths, (*never, END))
+            together = (score * lengths + chance).tolist()
             for row, (value, answer, length) in enumerate(
-                zip(score.tolist(), numbers.tolist(), lengths.tolist(), strict=True)
+                zip(together, numbers.tolist(), lengths.tolist(), strict=True)
             ):
                 if value > best[row][0]:
                     best[row] = (value, answer[:length])
