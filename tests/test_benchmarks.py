@@ -161,3 +161,8 @@ def test_gradient_through_time_is_drawn(tmp_path):
     found = {row["network"]: float(row["gradient"]) for row in rows if row["lag"] == "5"}
     assert found["RNN, linear, factor 1.01"] == pytest.approx(1.01**5, rel=1e-4)
     assert (tmp_path / "gradient-through-time.svg").read_text().startswith("<?xml")
+
+
+def test_little_data():
+    done = call("little_data.py", "--quick", "--seeds", "1")
+    assert "LeNet" in done.stdout and "100%" in done.stdout
