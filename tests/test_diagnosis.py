@@ -292,6 +292,10 @@ def data():
 def nothing():
     return []
 
+def failing():
+    yield from data()
+    raise OSError("disk gone")
+
 def vector(outputs, targets):
     return outputs
 '''  # fmt: skip
@@ -337,6 +341,12 @@ def test_command_with_bad_input(cli, own, tmp_path, options, said, code):
 def test_command_keeps_the_users_traceback(cli, own, tmp_path):
     outcome = cli("diagnose", f"{own}:broken", "--data", f"{own}:data", "--out", tmp_path / "out")
     assert outcome.code == 1 and outcome.err.startswith("actlab: the network failed: RuntimeError")
+    assert "Traceback" in outcome.err
+
+
+def test_command_says_what_failed_in_the_data(cli, own, tmp_path):
+    outcome = cli("diagnose", f"{own}:model", "--data", f"{own}:failing", "--out", tmp_path / "out")
+    assert outcome.code == 1 and outcome.err.startswith("actlab: the data failed: OSError: disk gone")
     assert "Traceback" in outcome.err
 
 

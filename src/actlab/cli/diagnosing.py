@@ -81,6 +81,7 @@ def diagnose(
 ) -> None:
     from .. import _own, report
     from ..diagnosis import diagnose as look
+    from ..diagnosis.diagnosing import read
 
     if fail_on not in (None, "warning", "error"):
         raise UnknownName("severity", fail_on, ("warning", "error"))
@@ -93,7 +94,7 @@ def diagnose(
                 )
             )
         model = _own.module(target, {})
-        given: Any = _read(_own.call(data, {}), batches)
+        given: Any = read(_own.call(data, {}), batches)
         scored = None if loss is None else _own.load(loss)
         found = look(model, given, scored, most=batches)
         make: Any = lambda: _own.module(target, {})  # noqa: E731
@@ -141,18 +142,6 @@ def _folder(out: Path) -> Path:
             say(f"cannot write into '{out}': {first_line(error)}", f"无法写入“{out}”：{first_line(error)}")
         ) from None
     return out
-
-
-def _read(batches: Any, most: int) -> Any:
-    """A loader is read once, so that looking and training see the same batches; what cannot be read is left to `diagnose` to refuse."""
-    from itertools import islice
-
-    if isinstance(batches, list | tuple):
-        return batches
-    try:
-        return list(islice(iter(batches), most))
-    except Exception:
-        return batches
 
 
 def _print_attempts(console: Any, found: Any, lang: str) -> None:

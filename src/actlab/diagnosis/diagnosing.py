@@ -42,7 +42,7 @@ def diagnose(
     """
     limits = limits or Thresholds()
     own, loss = _copy(_eager(model)), loss or default_loss
-    every = _read(batches, most)
+    every = read(batches, most)
     device = next((one.device for one in own.parameters()), torch.device("cpu"))
     every = [(moved(x, device), moved(y, device)) for x, y in every]
     probe = Probe(own)
@@ -211,7 +211,8 @@ def _copy(model: nn.Module) -> nn.Module:
         ) from error
 
 
-def _read(batches: Iterable[tuple[Any, Any]], most: int) -> list[tuple[Any, Any]]:
+def read(batches: Iterable[tuple[Any, Any]], most: int) -> list[tuple[Any, Any]]:
+    """At most so many batches, each (inputs, targets); raises UsageError where there are none or others, OwnCodeError where reading fails."""
     try:
         every = list(islice(iter(batches), most))
     except ActlabError:
