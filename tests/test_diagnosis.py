@@ -114,6 +114,19 @@ def test_diagnosing_changes_nothing():
     assert torch.equal(state, torch.get_rng_state()), "nor are the random numbers that come next"
 
 
+def test_the_users_random_numbers_stay():
+    torch.manual_seed(5)
+    state = torch.get_rng_state()
+    diagnose(Encoder(), sequences())
+    torch.manual_seed(5)
+    Encoder()  # drew its own start
+    expected = torch.get_rng_state()
+    torch.set_rng_state(state)
+    model = Encoder()
+    diagnose(model, sequences())
+    assert torch.equal(torch.get_rng_state(), expected), "dropout and the trials draw from a stream of their own"
+
+
 def test_overhead_of_watching():
     """Ratios side by side, interleaved: at most 15 % at the default sampling is asked of a quiet machine, here twice that."""
     torch.manual_seed(0)

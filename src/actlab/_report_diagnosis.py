@@ -21,8 +21,8 @@ def diagnosis_sections(found: Diagnosis) -> list[str]:
 def _header(found: Diagnosis) -> str:
     grave = [one for one in found.findings if one.severity != "note"]
     if grave:
-        said = words.sentence(grave[0])
-        result = Both(said.en[0].upper() + said.en[1:] + ".", said.zh + "。")
+        first = words.sentence(grave[0])
+        result = Both(first.en[0].upper() + first.en[1:] + ".", first.zh + "。")
     else:
         result = Both("Nothing wrong was found.", "未发现问题。")
     badge = "failed" if grave else "finished"

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from .._files import cannot_write, write_whole
 from .._language import language, say
 from ..errors import UnknownName, UsageError
 from . import app
@@ -118,10 +119,8 @@ def diagnose(
         attempts = prove(make, given, found, scored, steps=steps, seeds=seeds, optimizer=optimizer, rate=rate)
         found = found.model_copy(update={"attempts": tuple(attempts)})
     page = report.write_diagnosis(found, _folder(out) / "diagnosis.html")
-    (out / "findings.json").write_text(
-        found.model_dump_json(indent=1, exclude={"sites": {"__all__": {"edges", "counts", "curve"}}}) + "\n",
-        encoding="utf-8",
-    )
+    text = found.model_dump_json(indent=1, exclude={"sites": {"__all__": {"edges", "counts", "curve"}}}) + "\n"
+    write_whole(out / "findings.json", lambda temporary: temporary.write_text(text, encoding="utf-8"))
     print(found.model_dump_json(exclude={"sites", "layers"})) if as_json else _print(found, page, fix)
     order = ("note", "warning", "error")
     if (
@@ -133,14 +132,10 @@ def diagnose(
 
 
 def _folder(out: Path) -> Path:
-    from ..errors import ActlabError, first_line
-
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ActlabError(
-            say(f"cannot write into '{out}': {first_line(error)}", f"无法写入“{out}”：{first_line(error)}")
-        ) from None
+        raise cannot_write(out, error) from None
     return out
 
 

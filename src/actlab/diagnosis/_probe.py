@@ -118,8 +118,7 @@ class Probe:
             return run()
         if function in WEIGHTED:
             out = run()
-            owner = self._owner(given[1] if len(given) > 1 else None)
-            if owner is None:
+            if not self._within_layer():
                 self._layer(self._call(name), kind, out)
             return out
         z = given[0].detach().clone()
@@ -206,10 +205,9 @@ class Probe:
         """The place of a new site or layer among all of them."""
         return len(self.sites) + len(self.layers)
 
-    def _owner(self, weight: Any) -> nn.Module | None:
-        """The module with weights, on the way here, whose call this is: it is looked at as a module."""
-        inner = self.model.get_submodule(self._stack[-1]) if self._stack and self._stack[-1] else None
-        return inner if inner is not None and is_weighted(inner) else None
+    def _within_layer(self) -> bool:
+        """Whether the call is that of a module with weights, which is looked at as a module."""
+        return bool(self._stack) and is_weighted(self.model.get_submodule(self._stack[-1]))
 
     @contextmanager
     def _paused(self) -> Iterator[None]:

@@ -62,7 +62,6 @@ class Facts:
     samples: int = 0
     losses: list[float] = field(default_factory=list)
     guess: float | None = None  # loss of a classifier that knows only how frequent the classes are
-    classes: int = 0
     unused: list[str] = field(default_factory=list)  # parameters without a gradient after a backward pass
     stepped: bool = False  # an optimizer has stepped while the network was watched
     one_batch: tuple[float, float] | None = None  # loss of one batch before and after trying to learn it by heart

@@ -40,8 +40,14 @@ def diagnose(
 
     Raises UsageError for batches that are none, OwnCodeError where the network, the loss or the loader fails.
     """
-    limits = limits or Thresholds()
-    own, loss = _copy(_eager(model)), loss or default_loss
+    with torch.random.fork_rng():  # dropout and trials draw; what the user draws next stays the same
+        return _looked(model, batches, loss or default_loss, limits or Thresholds(), most, trials)
+
+
+def _looked(
+    model: nn.Module, batches: Any, loss: LossFunction, limits: Thresholds, most: int, trials: bool
+) -> Diagnosis:
+    own = _copy(_eager(model))
     every = read(batches, most)
     device = next((one.device for one in own.parameters()), torch.device("cpu"))
     every = [(moved(x, device), moved(y, device)) for x, y in every]
@@ -59,7 +65,7 @@ def diagnose(
     finally:
         probe.close()
     facts.unused = [name for name, one in own.named_parameters() if one.requires_grad and one.grad is None]
-    facts.classes, facts.guess = guessing(own, every)
+    facts.guess = guessing(every)
     facts.forget = forget_gates(own, probe, every)
     if trials and all(map(math.isfinite, facts.losses)) and any(one.requires_grad for one in own.parameters()):
         fresh = _copy(_eager(model))
@@ -147,18 +153,18 @@ def moved(values: Any, device: torch.device) -> Any:
     return type(values)(moved(one, device) for one in values) if isinstance(values, tuple | list) else values
 
 
-def guessing(model: nn.Module, batches: list[tuple[Any, Any]]) -> tuple[int, float | None]:
-    """Classes, and the cross-entropy in nats of knowing only how frequent each is; none where targets are not class numbers."""
+def guessing(batches: list[tuple[Any, Any]]) -> float | None:
+    """The cross-entropy in nats of knowing only how frequent each is; none where targets are not class numbers."""
     targets = [one for _, one in batches]
     if not all(torch.is_tensor(one) and not one.is_floating_point() and one.dtype != torch.bool for one in targets):
-        return 0, None
+        return None
     every = torch.cat([one.flatten() for one in targets])
     every = every[every >= 0]
     if not every.numel():
-        return 0, None
+        return None
     share = torch.bincount(every.cpu()).double() / every.numel()
     share = share[share > 0]
-    return len(share), float(-(share * share.log()).sum())
+    return float(-(share * share.log()).sum())
 
 
 def forget_gates(model: nn.Module, probe: Probe, batches: list[tuple[Any, Any]]) -> dict[str, float]:

@@ -13,7 +13,7 @@ from .._language import say
 from ..data import images
 from ..errors import ActlabError, first_line
 from ..train import Parts
-from ..train.files import RunDirectory, read_config
+from ..train.files import RunDirectory
 from . import run_task
 from .load import plan_of, with_weights
 from .planning import Plan
@@ -36,7 +36,6 @@ def subject(directory: str | Path, *, batches: int = 32, initial: bool = False) 
     The first `batches` batches of the first epoch, without augmentation. Raises ActlabError where the run has no weights yet.
     """
     path = Path(directory)
-    read_config(path)
     plan = plan_of(path)
     torch.manual_seed(plan.settings.seed)
     if plan.data.task == "images":

@@ -38,12 +38,12 @@ def order(seed: int, epoch: int, examples: int, sizes: Tensor | None = None, bat
     With `sizes`, examples of like size come into one batch, so that little is padded: within every hundred batches of the shuffled order
     they are sorted, and then the batches are shuffled.
     """
-    generator = torch.Generator().manual_seed(derive(seed, 2, epoch))
-    shuffled = torch.randperm(examples, generator=generator)
-    if sizes is None or batch >= examples:
+    if batch >= examples:
+        sizes = None
+    shuffled, generator = _shuffled(seed, epoch, examples, sizes, 100 * batch)
+    if sizes is None:
         return shuffled
-    pieces = [piece[sizes[piece].argsort(stable=True)] for piece in shuffled.split(100 * batch)]
-    whole, rest = torch.cat(pieces).split([examples - examples % batch, examples % batch])
+    whole, rest = shuffled.split([examples - examples % batch, examples % batch])
     batches = whole.view(-1, batch)
     return torch.cat([batches[torch.randperm(len(batches), generator=generator)].flatten(), rest])
 
@@ -53,11 +53,7 @@ def batches_of_tokens(seed: int, epoch: int, tokens: Tensor, sizes: Tensor | Non
 
     With `sizes`, examples of like size come into one batch, as `order` has it.
     """
-    generator = torch.Generator().manual_seed(derive(seed, 2, epoch))
-    shuffled = torch.randperm(len(tokens), generator=generator)
-    if sizes is not None:
-        pool = -(-100 * len(tokens) // count)
-        shuffled = torch.cat([piece[sizes[piece].argsort(stable=True)] for piece in shuffled.split(pool)])
+    shuffled, generator = _shuffled(seed, epoch, len(tokens), sizes, -(-100 * len(tokens) // count))
     middle = tokens[shuffled].cumsum(0) - tokens[shuffled] / 2
     place = (middle * (count / int(tokens.sum()))).long().clamp(max=count - 1)
     lengths = torch.bincount(place, minlength=count)
@@ -66,3 +62,12 @@ def batches_of_tokens(seed: int, epoch: int, tokens: Tensor, sizes: Tensor | Non
         longest = max(range(len(batches)), key=lambda number: len(batches[number]))
         batches[longest : longest + 1] = batches[longest].tensor_split(2)
     return [batches[number] for number in torch.randperm(count, generator=generator).tolist()]
+
+
+def _shuffled(seed: int, epoch: int, examples: int, sizes: Tensor | None, pool: int) -> tuple[Tensor, torch.Generator]:
+    """The examples in the random order of an epoch, with `sizes` sorted within pools of so many; and the generator to go on with."""
+    generator = torch.Generator().manual_seed(derive(seed, 2, epoch))
+    shuffled = torch.randperm(examples, generator=generator)
+    if sizes is not None:
+        shuffled = torch.cat([piece[sizes[piece].argsort(stable=True)] for piece in shuffled.split(pool)])
+    return shuffled, generator
