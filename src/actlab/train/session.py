@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -65,9 +66,7 @@ class Session:
     @property
     def per_epoch(self) -> int:
         """Steps of one pass."""
-        if self.tokens is not None:
-            return min(len(self.tokens), -(-int(self.tokens.sum()) // (self.settings.batch_tokens or 1)))
-        return self.settings.steps_per_epoch(len(self.parts.train))
+        return self.settings.steps_per_epoch(len(self.parts.train), self._token_count)
 
     @property
     def tokens(self) -> Tensor | None:
@@ -77,7 +76,11 @@ class Session:
     @property
     def steps(self) -> int:
         """Steps in all."""
-        return self.settings.steps if self.settings.steps is not None else self.settings.epochs * self.per_epoch
+        return self.settings.steps_in_all(len(self.parts.train), self._token_count)
+
+    @cached_property
+    def _token_count(self) -> int | None:
+        return None if self.tokens is None else int(self.tokens.sum())
 
     @property
     def epochs(self) -> int:

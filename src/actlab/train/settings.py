@@ -82,12 +82,14 @@ class Settings(Record):
         """Whether weights are cut over the processes."""
         return self.strategy == "fsdp" and self.devices > 1
 
-    def steps_in_all(self, examples: int) -> int:
-        """Optimizer steps of the whole training on that many examples."""
-        return self.steps if self.steps is not None else self.epochs * self.steps_per_epoch(examples)
+    def steps_in_all(self, examples: int, tokens: int | None = None) -> int:
+        """Optimizer steps of the whole training on that many examples, of so many tokens where they are counted."""
+        return self.steps if self.steps is not None else self.epochs * self.steps_per_epoch(examples, tokens)
 
-    def steps_per_epoch(self, examples: int) -> int:
+    def steps_per_epoch(self, examples: int, tokens: int | None = None) -> int:
         """Optimizer steps of one pass; the last one may be smaller."""
+        if self.batch_tokens is not None and tokens is not None:
+            return min(examples, -(-tokens // self.batch_tokens))
         return -(-examples // self.batch_size)
 
 
