@@ -36,6 +36,11 @@ def test_a_planted_fault_gives_its_own_rule(name):
         assert one.explained_by or one.severity == "note" or one.rule == rule
         assert all(words.sentence(one)) and all(words.remedy(one)) and one.samples >= 0
         assert "{" not in "".join((*words.sentence(one), *words.remedy(one), *words.evidence(one)))
+        assert math.isnan(one.value) or one.threshold == 0.0 or one.value != one.threshold
+    ratios = [one for one in grave(found) if one.rule in ("signal-at-init", "exploding", "vanishing", "loss-sanity")]
+    for one in ratios:  # value and threshold are of one unit: what grew is above it, what shrank below
+        shrank = one.rule == "vanishing" or (one.rule == "signal-at-init" and one.value < 1)
+        assert (one.value < one.threshold) == shrank, words.evidence(one).en
     text = found.model_dump_json()
     assert Diagnosis.model_validate_json(text).model_dump_json() == text
 

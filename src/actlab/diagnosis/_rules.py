@@ -26,6 +26,7 @@ class Thresholds:
     update_low: float = 1e-5
     update_high: float = 0.2
     loss_factor: float = 2.0  # of guessing
+    one_batch: float = 0.7  # of the loss on it before it is learnt by heart
     uniform: float = 0.999  # entropy over its largest
     collapsed: float = 0.1
     weight_gain: float = 0.2
@@ -42,6 +43,7 @@ SOURCES = {
     "signal_total": "He et al. 2015, arXiv:1502.01852: a matched start keeps the size from layer to layer",
     "update_low": "Karpathy 2015, CS231n: about 1e-3; a hundredth of it",
     "update_high": "Karpathy 2015, CS231n: about 1e-3; two hundred times as much",
+    "one_batch": "sixty steps of Adam at the better of two rates",
     "loss_factor": "a network that knows nothing has a loss of log(classes)",
     "weight_gain": "He et al. 2015, arXiv:1502.01852: 1.4 for ReLU, 1 for linear layers, 0.58 as torch starts them",
     "uniform": "entropy of the weights over log(keys): 1 is no choice at all",
@@ -71,9 +73,19 @@ class Facts:
     forget: dict[str, float] = field(default_factory=dict)  # mean opening of the forget gates of an LSTM
     limits: Thresholds = field(default_factory=Thresholds)
 
-    def found(self, rule: str, severity: Severity, layer: str, value: float, limit: str, **details: object) -> Finding:
-        """A finding against one of the thresholds."""
-        threshold = getattr(self.limits, limit, 0.0)
+    def found(
+        self,
+        rule: str,
+        severity: Severity,
+        layer: str,
+        value: float,
+        limit: str,
+        *,
+        threshold: float | None = None,
+        **details: object,
+    ) -> Finding:
+        """A finding against one of the limits, or against what follows from it, in the unit of the value."""
+        threshold = getattr(self.limits, limit, 0.0) if threshold is None else threshold
         return Finding(
             rule=rule, severity=severity, layer=layer, value=value, threshold=threshold, source=SOURCES[limit],
             samples=self.samples, details=details,
@@ -161,11 +173,19 @@ def signal(facts: Facts) -> Iterator[Finding]:
     small = median(gain for _, gain in gains) if len(gains) >= 3 else 1.0
     first, last = layers[0].gradient, layers[-1].gradient
     if abs(largest) > math.log(facts.limits.signal_step):
-        yield facts.found("signal-at-init", "warning", name, math.exp(largest), "signal_step", what="step")
+        yield facts.found(
+            "signal-at-init",
+            "warning",
+            name,
+            math.exp(largest),
+            "signal_step",
+            threshold=facts.limits.signal_step ** math.copysign(1, largest),
+            what="step",
+        )
     elif abs(total) > math.log(facts.limits.signal_total) and len(steps) >= 3:
         sums = itertools.accumulate(step for _, step in steps)
         at = next(one for (one, _), run in zip(steps, sums, strict=True) if abs(run) > abs(total) / 2)
-        yield facts.found("signal-at-init", "warning", at, math.exp(total), "signal_total", what="total", layers=len(steps) + 1, step=math.exp(total / len(steps)))  # fmt: skip
+        yield facts.found("signal-at-init", "warning", at, math.exp(total), "signal_total", threshold=facts.limits.signal_total ** math.copysign(1, total), what="total", layers=len(steps) + 1, step=math.exp(total / len(steps)))  # fmt: skip
     elif small < facts.limits.weight_gain and first < facts.limits.gradient_ratio * last:
         name, _ = min(gains, key=lambda one: one[1])
         yield facts.found("signal-at-init", "warning", name, small, "weight_gain", what="gain", layers=len(gains))
@@ -205,7 +225,7 @@ def gradients(facts: Facts) -> Iterator[Finding]:
     if (ratio < limit and middle + error < 0) or (first == 0 and last > 0):
         yield facts.found("vanishing", "error" if ratio < limit**2 else "warning", layers[0].name, ratio, "gradient_ratio", **details)  # fmt: skip
     elif ratio > 1 / limit and middle - error > 0:
-        yield facts.found("exploding", "error" if ratio > limit**-2 else "warning", layers[0].name, ratio, "gradient_ratio", **details)  # fmt: skip
+        yield facts.found("exploding", "error" if ratio > limit**-2 else "warning", layers[0].name, ratio, "gradient_ratio", threshold=1 / limit, **details)  # fmt: skip
 
 
 def _slope(norms: list[float]) -> float | None:
@@ -255,24 +275,17 @@ def units(facts: Facts) -> Iterator[Finding]:
 
 def loss(facts: Facts) -> Iterator[Finding]:
     """The loss against guessing, and what can be learnt."""
-    finite = [one for one in facts.losses if math.isfinite(one)]
-    if facts.guess and finite and mean(finite) > facts.limits.loss_factor * max(facts.guess, 0.5):
-        yield facts.found("loss-sanity", "warning", "", mean(finite), "loss_factor", what="start", guess=facts.guess)
-    if facts.one_batch is not None and facts.one_batch[1] > 0.7 * facts.one_batch[0]:
-        yield facts.found("loss-sanity", "warning", "", facts.one_batch[1], "loss_factor", what="batch", before=facts.one_batch[0])  # fmt: skip
+    limits, finite = facts.limits, [one for one in facts.losses if math.isfinite(one)]
+    if facts.guess and finite and mean(finite) > (most := limits.loss_factor * max(facts.guess, 0.5)):
+        yield facts.found("loss-sanity", "warning", "", mean(finite), "loss_factor", threshold=most, what="start", guess=facts.guess)  # fmt: skip
+    before, after = facts.one_batch or (math.inf, -math.inf)
+    if after > (most := limits.one_batch * before):
+        yield facts.found("loss-sanity", "warning", "", after, "one_batch", threshold=most, what="batch", before=before)
     elif facts.held_out is not None:
         value, error, guess = facts.held_out
-        if value > guess - 2 * error:
-            yield facts.found(
-                "loss-sanity",
-                "warning" if facts.samples >= _ENOUGH else "note",
-                "",
-                value,
-                "loss_factor",
-                what="labels",
-                guess=guess,
-                error=error,
-            )
+        severity: Severity = "warning" if facts.samples >= _ENOUGH else "note"
+        if value > (most := guess - 2 * error):
+            yield facts.found("loss-sanity", severity, "", value, "loss_factor", threshold=most, what="labels", guess=guess, error=error)  # fmt: skip
 
 
 def attention(facts: Facts) -> Iterator[Finding]:

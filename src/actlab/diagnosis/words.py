@@ -38,6 +38,7 @@ _CHINESE = {  # of the sources of thresholds
     SOURCES["signal_step"]: "He et al. 2015, arXiv:1502.01852：匹配的初始化使各层幅度不变",
     SOURCES["update_low"]: "Karpathy 2015, CS231n：约 1e-3；取其百分之一",
     SOURCES["update_high"]: "Karpathy 2015, CS231n：约 1e-3；取其两百倍",
+    SOURCES["one_batch"]: "Adam 六十步，取两种学习率中较好者",
     SOURCES["loss_factor"]: "一无所知的网络，其损失为 log(类别数)",
     SOURCES["weight_gain"]: "He et al. 2015, arXiv:1502.01852：ReLU 为 1.4，线性层为 1，torch 默认 0.58",
     SOURCES["uniform"]: "权重的熵除以 log(键数)：1 表示毫无选择",
