@@ -15,7 +15,7 @@ SOURCE = Path(actlab.__file__).parent
 # stand before `recipes`, which end by writing a report; `records` stands before everything that writes them.
 ROWS = (
     ("_language", "errors", "_files"), ("records",), ("formula",), ("properties",), ("activations",), ("_in_place", "_exchanging", "swapping", "choosing", "_property_words"), ("kernels",), ("optimizing",), ("layers",), ("models",),
-    ("decoding",), ("data",), ("_own",), ("train",), ("tasks",), ("diagnosis",), ("compare",), ("plot", "report"), ("recipes",),
+    ("decoding",), ("data",), ("_own",), ("train",), ("tasks",), ("diagnosis", "inspection"), ("compare",), ("plot", "report"), ("recipes",),
     ("cli", "explorer"), ("__main__",),
 )  # fmt: skip
 ORDER = {part: row for row, parts in enumerate(ROWS) for part in parts}
