@@ -2,8 +2,8 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -39,7 +39,7 @@ class Probe:
         self._stack: list[str] = []
         self._inside = 0  # depth within an activation or an attention module, whose own calls are not looked at
         self._calls: Counter[str] = Counter()
-        self._pending: list[tuple[bool, str, Tensor | None]] = []  # inside one; name and input of an activation
+        self._pending: list[bool] = []  # whether a module that runs is one whose own calls are not looked at
         self._mode = _Functions(self)
         self._open = False
         self._names = {module: name for name, module in model.named_modules()}
@@ -69,13 +69,13 @@ class Probe:
         if not self._open:
             return None
         self._stack.append(self._names[module])
-        self._pending.append((False, "", None))
         found = known_as(module) if given and torch.is_tensor(given[0]) else None
         whole = found is not None or isinstance(module, nn.MultiheadAttention | Attention | nn.RNNBase)
-        if found is not None and not self._inside:
-            self._pending[-1] = (whole, found[0], given[0].detach().clone())
-        else:
-            self._pending[-1] = (whole, "", None)
+        if found is not None and not self._inside:  # before it runs, for it may write into its input
+            pointwise = all(one.numel() == 1 for one in module.parameters())
+            with torch._C.DisableTorchFunction():
+                self._site(self._call(self._names[module]), found[0], partial(type(module).forward, module), given[0], pointwise)  # fmt: skip
+        self._pending.append(whole)
         self._inside += whole
         if (
             self.by_lag
@@ -96,14 +96,9 @@ class Probe:
             self._look_for_bad(module, given, out)
             return
         self._stack.pop()
-        whole, activation, z = self._pending.pop()
-        self._inside -= whole
-        with self._paused():
-            if z is not None and torch.is_tensor(out):
-                self._site(
-                    self._call(self._names[module]), activation, lambda one: type(module).forward(module, one), z
-                )
-            elif not self._inside and is_weighted(module):
+        self._inside -= self._pending.pop()
+        with torch._C.DisableTorchFunction():
+            if not self._inside and is_weighted(module):
                 self._layer(self._call(self._names[module]), type(module).__name__, out)
             if isinstance(module, nn.MultiheadAttention | Attention):
                 self._attention(self._names[module], module, given, named)
@@ -121,14 +116,15 @@ class Probe:
             if not self._within_layer():
                 self._layer(self._call(name), kind, out)
             return out
-        z = given[0].detach().clone()
-        rest = given[1:]
-        self._site(self._call(name), kind, lambda one: function(one, *rest, **{**named, **({"inplace": False} if "inplace" in named else {})}), z)  # fmt: skip
+        rest, others = given[1:], {**named, **({"inplace": False} if "inplace" in named else {})}
+        pointwise = all(one.numel() == 1 for one in (*rest, *named.values()) if torch.is_tensor(one))
+        self._site(self._call(name), kind, lambda one: function(one, *rest, **others), given[0], pointwise)
         return run()
 
     # what is kept
 
-    def _site(self, name: str, activation: str, function: Any, z: Tensor) -> None:
+    def _site(self, name: str, activation: str, function: Any, z: Tensor, pointwise: bool) -> None:
+        z = z.detach()
         if z.numel() == 0 or not z.is_floating_point() or (name not in self.sites and len(self.sites) >= _MOST):
             return
         state = torch.get_rng_state() if activation in RANDOM else None
@@ -137,9 +133,9 @@ class Probe:
                 shown, largest = curve(_not_in_place(function), z)
                 one_sided = bool(shown) and shown[-1][1] > 3 and abs(shown[0][1]) < 0.5
                 self.sites[name] = SiteStream(name, activation, self._turn(), largest, shown, one_sided)
-            out, found = slope(_not_in_place(function), z)
             kind = next((one.kind for one in reversed(self.layers.values())), "")
-            self.sites[name].take(z, out, found, unit_axis(z, kind if z.dim() != 2 else ""))
+            axis = unit_axis(z, kind if z.dim() != 2 else "")
+            self.sites[name].take(z, partial(slope, _not_in_place(function)), axis, pointwise=pointwise)
         except (RuntimeError, ValueError, IndexError, TypeError):
             self.unseen[name] = None
         finally:
@@ -209,14 +205,6 @@ class Probe:
         """Whether the call is that of a module with weights, which is looked at as a module."""
         return bool(self._stack) and is_weighted(self.model.get_submodule(self._stack[-1]))
 
-    @contextmanager
-    def _paused(self) -> Iterator[None]:
-        before, self._mode.paused = self._mode.paused, True
-        try:
-            yield
-        finally:
-            self._mode.paused = before
-
     def _stop(self) -> None:
         if self._open:
             self._open = False
@@ -228,12 +216,12 @@ class _Functions(TorchFunctionMode):
 
     def __init__(self, probe: Probe):
         super().__init__()
-        self.probe, self.paused = probe, False
+        self.probe = probe
 
     def __torch_function__(self, function: Any, types: Any, given: tuple[Any, ...] = (), named: Any = None) -> Any:
         named = named or {}
         kind = ACTIVATIONS.get(function) or WEIGHTED.get(function) or ("attention" if function is ATTENTION else None)
-        if kind is None or self.paused or self.probe._inside or not given or not torch.is_tensor(given[0]):
+        if kind is None or self.probe._inside or not given or not torch.is_tensor(given[0]):
             return function(*given, **named)
         return self.probe.function(kind, function, given, named, lambda: function(*given, **named))
 
@@ -249,7 +237,9 @@ def _not_in_place(function: Any) -> Any:
 
 def _finite(values: Any) -> bool:
     if torch.is_tensor(values):
-        return not values.is_floating_point() or bool(values.detach().isfinite().all())
+        if not values.is_floating_point() or bool(values.detach().sum(dtype=torch.float32).isfinite()):
+            return True  # one pass; a sum that is not finite may still be one of large numbers
+        return bool(values.detach().isfinite().all())
     if isinstance(values, dict):
         return all(map(_finite, values.values()))
     if isinstance(values, tuple | list):

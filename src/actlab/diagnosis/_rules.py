@@ -153,7 +153,7 @@ def saturated(facts: Facts) -> Iterator[Finding]:
     """Inputs on the flat part of an activation; the one that ends the network is left out, for it is to decide."""
     end = max((one.order for one in facts.probe.layers.values()), default=-1)
     for site in facts.probe.sites.values():
-        share = site.flat / site.count if site.count else 0.0
+        share = site.flat / site.looked if site.looked else 0.0
         last = site.order > end and site.activation in ("sigmoid", "tanh")
         if share > facts.limits.flat_share and not last:
             yield facts.found("saturated", "error" if share > 0.9 else "warning", site.name, share, "flat_share", activation=site.activation)  # fmt: skip

@@ -1,6 +1,7 @@
 """Statistics over everything that passes by, in memory that does not grow with it."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,8 +9,9 @@ import torch
 from torch import Tensor
 
 BINS, REACH = 800, math.asinh(2000.0)  # of a histogram: bins of equal width in asinh(z), up to |z| = 2000
+Slopes = Callable[[Tensor], tuple[Tensor, Tensor]]  # of numbers: f and f'
 _KEPT = 1000  # figures of steps that are remembered
-_SAMPLE = 65_536  # numbers of one call that enter the histogram
+_SAMPLE = 8_192  # numbers of one call that enter the statistics; dead units are judged by all of them
 
 
 def edges() -> list[float]:
@@ -25,14 +27,25 @@ def kept(values: list[Any], value: Any, first: int = 0) -> None:
 
 
 def thinned(x: Tensor, most: int = _SAMPLE) -> Tensor:
-    """At most so many of the numbers, evenly spaced."""
-    flat = x.detach().reshape(-1)
-    return flat[:: -(-flat.numel() // most)] if flat.numel() > most else flat
+    """At most so many of the numbers, evenly spaced by `spacing`."""
+    return x.detach().reshape(-1)[:: spacing(x.numel(), most)]
+
+
+def spacing(count: int, most: int = _SAMPLE) -> int:
+    """A prime distance, or 1, so that a sample of an array meets every unit, whatever the array's sizes (but for multiples of it)."""
+    step = -(-count // most)
+    while step > 1 and any(step % one == 0 for one in range(2, math.isqrt(step) + 1)):
+        step += 1
+    return max(1, step)
 
 
 @dataclass
 class SiteStream:
-    """Inputs of one activation, unit by unit where it matters."""
+    """Inputs of one activation, unit by unit where it matters.
+
+    Flatness, moments and histogram are told from a sample of every call; whether a unit is dead, from all numbers of those units that have
+    not been seen to work yet.
+    """
 
     name: str
     activation: str
@@ -41,37 +54,52 @@ class SiteStream:
     curve: list[tuple[float, float, float]]
     one_sided: bool = False  # grows without bound on the right and is off on the left, as ReLU and its like
     count: int = 0
-    flat: int = 0
+    looked: int = 0  # numbers in the samples
+    flat: int = 0  # of these
     off: int = 0
     total: float = 0.0
     squares: float = 0.0
     alive: Tensor | None = None
     histogram: Tensor = field(default_factory=lambda: torch.zeros(BINS, dtype=torch.long))
 
-    def take(self, z: Tensor, out: Tensor, slope: Tensor, axis: int) -> None:
-        """One call: inputs, outputs and slopes of the same shape; units along `axis`."""
-        z, out, slope = z.detach(), out.detach(), slope.detach()
+    def take(self, z: Tensor, slopes: Slopes, axis: int, *, pointwise: bool) -> None:
+        """One call with inputs `z`; `slopes` gives outputs and slopes of numbers, or of all of `z` where not `pointwise`; units along `axis`."""
+        z = z.detach()
+        whole = None if pointwise else slopes(z)
+        step = spacing(z.numel())
+        some = thinned(z)
+        out, slope = slopes(some) if whole is None else (one.reshape(-1)[::step] for one in whole)
         flat = slope.abs() < 1e-3 * self.largest_slope
-        silent = flat & (z <= 0) if self.one_sided else torch.zeros_like(flat)
-        flat = flat & ~silent
+        silent = flat & (some <= 0) if self.one_sided else torch.zeros_like(flat)
         self.count += z.numel()
-        self.flat += int(flat.sum())
+        self.looked += some.numel()
         self.off += int(silent.sum())
-        some = thinned(z).double()
-        finite = some[some.isfinite()]
-        weight = z.numel() / max(1, some.numel())
-        self.total += float(finite.sum()) * weight
-        self.squares += float((finite**2).sum()) * weight
+        self.flat += int(flat.sum()) - int(silent.sum())
+        finite = some if bool(some.sum().isfinite()) else some[some.isfinite()]
+        finite = finite.double()
+        self.total += float(finite.sum())
+        self.squares += float((finite**2).sum())
         if finite.numel():
             self.histogram += torch.histc(finite.asinh().clamp(-REACH, REACH).float(), BINS, -REACH, REACH).long().cpu()
-        works = (slope.abs() > 1e-6 * self.largest_slope) | (out.abs() > 1e-6)
-        working = works.movedim(axis, -1).reshape(-1, z.shape[axis]).any(0).cpu() if z.dim() else works.reshape(1)  # fmt: skip
-        if self.alive is None or self.alive.shape != working.shape:
-            self.alive = (
-                working if self.alive is None else self.alive
-            )  # inputs of another size: units cannot be followed
-        else:
-            self.alive |= working
+        units = z.shape[axis] if z.dim() else 1
+        if self.alive is None:
+            self.alive = torch.zeros(units, dtype=torch.bool, device=z.device)
+        if len(self.alive) == units and not bool(self.alive.all()):  # inputs of another size: units cannot be followed
+            inner = math.prod(z.shape[axis + 1 :]) if z.dim() else 1
+            unit = torch.arange(0, z.numel(), step, device=z.device) // inner % units
+            self.alive[unit[self._works(out, slope)]] = True
+            self._rest(z, slopes, whole, axis)
+
+    def _rest(self, z: Tensor, slopes: Slopes, whole: tuple[Tensor, Tensor] | None, axis: int) -> None:
+        """All numbers of the units that have not worked yet."""
+        assert self.alive is not None
+        waiting = (~self.alive).nonzero().flatten()
+        if len(waiting) and z.dim():
+            found = slopes(z.index_select(axis, waiting)) if whole is None else (one.index_select(axis, waiting) for one in whole)  # fmt: skip
+            self.alive[waiting] |= self._works(*found).movedim(axis, -1).reshape(-1, len(waiting)).any(0)
+
+    def _works(self, out: Tensor, slope: Tensor) -> Tensor:
+        return (slope.abs() > 1e-6 * self.largest_slope) | (out.abs() > 1e-6)
 
     @property
     def units(self) -> int:
@@ -104,8 +132,8 @@ class LayerStream:
 
     def take(self, out: Tensor, axis: int) -> None:
         """One call."""
-        some = thinned(out).double()
-        self.squares += float((some**2).sum())
+        some = thinned(out).float()
+        self.squares += float(some.norm()) ** 2
         self.count += some.numel()
         if out.dim() >= 2 and len(self.ranks) < 4:
             self.units = out.shape[axis]
@@ -135,6 +163,7 @@ def effective_rank(out: Tensor, axis: int) -> float:
     matrix = matrix - matrix.mean(0)
     if float(matrix.norm()) <= 1e-6 * size:
         return 0.0
-    share = torch.linalg.svdvals(matrix) ** 2
+    gram = matrix @ matrix.T if len(matrix) < matrix.shape[1] else matrix.T @ matrix  # its eigenvalues are the squares
+    share = torch.linalg.eigvalsh(gram).clamp(min=0)
     share = share[share > 0] / share.sum()
     return float(torch.exp(-(share * share.log()).sum()))

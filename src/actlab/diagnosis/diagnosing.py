@@ -82,8 +82,8 @@ def record(facts: Facts, model: nn.Module) -> Diagnosis:
     sites = [
         Site(
             name=one.name, activation=one.activation, order=one.order, count=one.count, units=one.units, dead=one.dead,
-            flat=one.flat / max(1, one.count), off=one.off / max(1, one.count), mean=one.total / max(1, one.count),
-            deviation=max(0.0, one.squares / max(1, one.count) - (one.total / max(1, one.count)) ** 2) ** 0.5,
+            flat=one.flat / max(1, one.looked), off=one.off / max(1, one.looked), mean=one.total / max(1, one.looked),
+            deviation=max(0.0, one.squares / max(1, one.looked) - (one.total / max(1, one.looked)) ** 2) ** 0.5,
             edges=borders, counts=tuple(one.histogram.tolist()), curve=tuple(one.curve),
         )
         for one in probe.sites.values()
