@@ -20,7 +20,9 @@ from ._plot_curves import Line, chart, draw_gradient, draw_learning_rate, draw_m
 from ._plot_events import Steps, read_steps
 from ._plot_filters import FirstLayer, first_layer, grid, png
 from ._plot_function import draw_function
+from ._plot_inspection import Drawing
 from ._plot_memory import draw_attention, draw_forecast, draw_gradient_by_lag, draw_memory
+from ._plot_surfaces import draw_backpropagation, draw_surface, draw_two_weights
 from ._plot_svg import PALETTE
 from ._report_scores import Confusion, shades
 from ._report_text import Both, class_name, loss_unit, result_sentence, text
@@ -36,6 +38,7 @@ __all__ = [
     "Steps",
     "activation_picture",
     "attention_picture",
+    "backpropagation_picture",
     "chart",
     "draw_gradient",
     "draw_learning_rate",
@@ -44,6 +47,7 @@ __all__ = [
     "forecast_picture",
     "gradient_picture",
     "grid",
+    "inspection_picture",
     "lines",
     "logarithmic_loss",
     "matrix_pixels",
@@ -51,6 +55,8 @@ __all__ = [
     "png",
     "read_steps",
     "run_picture",
+    "surface_picture",
+    "two_weights_picture",
 ]
 
 CHINESE_FONTS = (
@@ -261,3 +267,27 @@ def _confusion(axes: Axes, run: Run, confusion: Confusion, write: _Writer) -> No
 
 def _title(axes: Axes, title: str, *, pad: float = 10) -> None:
     axes.set_title(title, size=13, color=PALETTE["ink"], loc="left", pad=pad, parse_math=False)
+
+
+def surface_picture(found: Any, name: str, path: Path, lang: Language = "en") -> Path:
+    """Write the loss around the weights of the network called `name`, what `loss_surface` gives, as PNG or SVG."""
+    return _save(Path(path), lang, "surface", (7.2, 6), lambda figure, write: draw_surface(figure, found, name, write))
+
+
+def two_weights_picture(found: list[Any], path: Path, lang: Language = "en") -> Path:
+    """Write what `two_weights` gives, for one loss or several side by side, as PNG or SVG."""
+    size = (0.8 + 5.8 * len(found), 6.5)
+    return _save(Path(path), lang, "two-weights", size, lambda figure, write: draw_two_weights(figure, found, write))
+
+
+def backpropagation_picture(found: Any, path: Path, lang: Language = "en") -> Path:
+    """Write the network of `backpropagate` with values, error terms and gradients, as PNG or SVG."""
+    size = (max(6.6, 0.8 + 2.6 * len(found.sizes)), 2.0 + 1.15 * max(found.sizes))
+    return _save(
+        Path(path), lang, "backpropagation", size, lambda figure, write: draw_backpropagation(figure, found, write)
+    )
+
+
+def inspection_picture(drawing: Drawing, path: Path, lang: Language = "en") -> Path:
+    """Write a drawing of `_plot_inspection`: filters, feature maps, a receptive field or attention, as PNG or SVG."""
+    return _save(Path(path), lang, drawing.name, drawing.size, drawing.draw)
