@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from actlab.diagnosis import diagnose, watch
 from actlab.models import SelfAttention
-from networks import Block, Cells, Encoder, Functional, Recurrent, Residual, cnn, mlp, pictures, rows, sequences
+from networks import CLASSES, Block, Cells, Encoder, Functional, Recurrent, Residual, cnn, mlp, pictures, rows, sequences
 
 
 def looked(model, data):
@@ -127,6 +127,36 @@ def evaluating(model, *layers):
     return model
 
 
+class Tokens(nn.Module):
+    """An encoder over words, of which the last ones are padding (0)."""
+
+    def __init__(self, masked=True):
+        super().__init__()
+        self.embedding, self.masked = nn.Embedding(20, 32, padding_idx=0), masked
+        layer = nn.TransformerEncoderLayer(32, 4, 64, batch_first=True, dropout=0.1)
+        self.encoder, self.out = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False), nn.Linear(32, 4)
+
+    def forward(self, x):
+        real = x != 0
+        found = self.encoder(self.embedding(x), src_key_padding_mask=~real if self.masked else None)
+        return self.out((found * real[..., None]).sum(1) / real.sum(1, keepdim=True))
+
+
+def words(seed=0):
+    """Sentences of 4 to 12 words, filled up with 0; the class is told by the first word."""
+    draw, found = torch.Generator().manual_seed(seed), []
+    for _ in range(16):
+        x = torch.randint(1, 20, (32, 12), generator=draw)
+        real = torch.arange(12) < torch.randint(4, 13, (32, 1), generator=draw)
+        found.append((x * real, x[:, 0] % CLASSES))
+    return found
+
+
+def alike(layer):
+    layer.weight.fill_(0.05)
+    layer.bias.zero_()
+
+
 PLANTED = {
     # name: (make the network, data, look, rule, layer or layers)
     "dead: bias, MLP": (lambda: changed(mlp(), lambda m: lower_bias(m[2])), rows, looked, "dead-unit", "3"),
@@ -168,5 +198,11 @@ PLANTED = {
     "uniform: encoder": (lambda: changed(Encoder(), lambda m: zero_queries(m.encoder.layers[0].self_attn)), sequences, looked, "attention", "encoder.layers.0.self_attn"),
     "uniform: function": (lambda: changed(Block(), lambda m: m.qkv.weight[:64].zero_() + m.qkv.bias[:64].zero_().sum()), sequences, looked, "attention", "attention"),
     "uniform: ours": (lambda: changed(SelfAttention(8, 32, 4, layers=2, summary="mean"), lambda m: [p.zero_() for p in m.layers[1].attention.query.parameters()]), sequences, looked, "attention", "layers.1.attention"),
+    "padding: encoder": (lambda: Tokens(masked=False), words, looked, "attention", ("encoder.layers.0.self_attn", "encoder.layers.1.self_attn")),
+    "copies: MLP": (lambda: changed(mlp(), lambda m: alike(m[2])), rows, looked, "constant-units", "2"),
+    "copies: CNN": (lambda: changed(cnn(), lambda m: alike(m[4])), pictures, looked, "constant-units", "4"),
+    "copies: encoder": (lambda: changed(Encoder(), lambda m: alike(m.encoder.layers[0].linear1)), sequences, looked, "constant-units", "encoder.layers.0.linear1"),
+    "plateau: GELU MLP": (lambda: changed(mlp(nn.GELU, 4), lambda m: scale(0.8, *linear_layers(m))), rows, partial(trained, optimizer="SGD", rate=1e-2, steps=100), "plateau", ""),
+    "plateau: tanh MLP": (lambda: changed(mlp(nn.Tanh, 4), lambda m: scale(0.6, *linear_layers(m))), rows, partial(trained, optimizer="SGD", rate=1e-2, steps=100), "plateau", ""),
     "collapsed: encoder": (lambda: changed(Encoder(), lambda m: m.encoder.layers[0].self_attn.in_proj_weight[:64].mul_(300)), sequences, looked, "attention", "encoder.layers.0.self_attn"),
 }  # fmt: skip

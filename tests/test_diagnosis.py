@@ -16,7 +16,8 @@ from actlab.diagnosis._streams import effective_rank
 from actlab.errors import OwnCodeError, UsageError
 from actlab.records import Diagnosis
 from networks import HEALTHY, Encoder, Functional, Recurrent, Residual, cnn, mlp, pictures, rows, sequences
-from planted import PLANTED
+from planted import PLANTED, Tokens
+from planted import words as sentences
 
 
 def grave(found):
@@ -43,6 +44,11 @@ def test_a_planted_fault_gives_its_own_rule(name):
         assert (one.value < one.threshold) == shrank, words.evidence(one).en
     text = found.model_dump_json()
     assert Diagnosis.model_validate_json(text).model_dump_json() == text
+
+
+def test_a_mask_of_the_padding_ends_the_finding():
+    torch.manual_seed(0)
+    assert not grave(diagnose(Tokens(), sentences()))
 
 
 @pytest.mark.parametrize("seed", range(3))

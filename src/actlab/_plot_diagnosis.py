@@ -1,11 +1,14 @@
 """Pictures of a diagnosis: what an activation is given, drawn on its curve; gradients against depth; updates."""
 
+from collections.abc import Sequence
+
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from ._plot_svg import PALETTE
-from .records import Layer, Site
+from .records import Checkpoint, Layer, Site
 
 
 def draw_signature(axes: Axes, site: Site) -> None:
@@ -58,6 +61,19 @@ def draw_depth(axes: Axes, layers: list[Layer], what: str) -> None:
         middle = np.sqrt(values[good].max() * values[good].min())
         axes.set_ylim(middle / 10, middle * 10)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    _plain(axes)
+
+
+def draw_dead(axes: Axes, checkpoints: Sequence[Checkpoint], names: Sequence[str]) -> None:
+    """Share of dead units of each activation at every checkpoint."""
+    steps = [one.step for one in checkpoints]
+    colours = colormaps["viridis"](np.linspace(0, 0.9, max(2, len(names))))
+    for name, colour in zip(names, colours, strict=False):
+        shares = [100 * len(one.silent.get(name, ())) / max(1, one.units.get(name, 1)) for one in checkpoints]
+        axes.plot(steps, shares, marker="o", ms=3.5, lw=1.4, color=colour, label=name)
+    axes.set_ylim(bottom=0)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend(frameon=False, fontsize=8, labelcolor=PALETTE["ink"], ncols=2)
     _plain(axes)
 
 

@@ -17,6 +17,7 @@ class Steps:
     """What was written every few seconds of training, in order of steps; NaN where a number is missing."""
 
     examples: np.ndarray  # seen up to and including this step
+    steps: np.ndarray  # done up to and including this one
     values: dict[str, np.ndarray] = field(default_factory=dict)
 
     def finite(self, quantity: str) -> bool:
@@ -38,6 +39,7 @@ def read_steps(run_directory: Path) -> Steps:
     ordered = [rows[step] for step in sorted(rows)]
     return Steps(
         examples=np.array([event["examples"] for event in ordered], dtype=float),
+        steps=np.array(sorted(rows), dtype=int),
         values={name: np.array([_number(event.get(name)) for event in ordered], dtype=float) for name in QUANTITIES},
     )
 

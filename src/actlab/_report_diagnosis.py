@@ -2,7 +2,7 @@
 
 from html import escape
 
-from ._plot_diagnosis import draw_depth, draw_signature
+from ._plot_diagnosis import draw_dead, draw_depth, draw_signature
 from ._report_text import Both, html
 from ._report_training import note, section
 from .diagnosis import words
@@ -15,7 +15,7 @@ _MOST = 12  # pictures of activations
 
 def diagnosis_sections(found: Diagnosis) -> list[str]:
     """The cards of the page."""
-    return [part for part in (_header(found), _findings(found), _attempts(found), _sites(found), _depth(found), _attention(found), _layers(found)) if part]  # fmt: skip
+    return [part for part in (_header(found), _findings(found), _attempts(found), _sites(found), _dead(found), _depth(found), _attention(found), _layers(found)) if part]  # fmt: skip
 
 
 def _header(found: Diagnosis) -> str:
@@ -106,6 +106,23 @@ def _site(one: Site, number: int) -> str:
     )
     name = f"site{number}"
     return f'<figure><figcaption id="{name}-title">{html(title)}</figcaption>{chart(draw_signature, one, name=name)}{note(facts)}</figure>'
+
+
+def _dead(found: Diagnosis) -> str:
+    """Dead units over the checkpoints of a run, of the activations that have any."""
+    shown = found.checkpoints
+    names = [site.name for site in found.sites if any(one.silent.get(site.name) for one in shown)]
+    if len(shown) < 2 or not names:
+        return ""
+    words_ = Both(
+        "Per cent of the units that were silent on every example, against the steps of training: at the start and at each checkpoint that was looked at.",
+        "对所有样本都无输出的单元所占百分比，随训练步数变化：起始时与每个检查过的检查点。",
+    )
+    title = Both("Dead units, per cent, over the training", "训练中死亡单元的百分比")
+    figure = f'<figure><figcaption id="dead-title">{html(title)}</figcaption>{chart(draw_dead, shown, names[:_MOST], name="dead")}</figure>'
+    return section(
+        Both("Dead, dormant, revived", "死亡、休眠与恢复"), note(words_), f'<div class="charts">{figure}</div>'
+    )
 
 
 def _depth(found: Diagnosis) -> str:

@@ -189,6 +189,7 @@ class Site(Record):
     count: int  # numbers seen
     units: int
     dead: int  # units with zero output and zero slope on every sample
+    silent: tuple[int, ...] = ()  # which ones
     flat: float  # share of inputs where |f'| is below a thousandth of its largest, without the side where a ReLU is off
     off: float  # share of inputs on that side
     mean: float
@@ -211,6 +212,14 @@ class Layer(Record):
     update: float | None = None  # ||change of the weight|| / ||weight|| of one step, median over steps
 
 
+class Checkpoint(Record):
+    """Units that were dead at one moment of a training, on the same samples each time."""
+
+    step: int  # optimizer steps done
+    silent: dict[str, tuple[int, ...]] = Field(default_factory=dict)  # by activation
+    units: dict[str, int] = Field(default_factory=dict)
+
+
 class Diagnosis(Record):
     """What was looked at in a network, and what was found."""
 
@@ -224,6 +233,7 @@ class Diagnosis(Record):
     sites: tuple[Site, ...] = ()
     layers: tuple[Layer, ...] = ()
     attention: dict[str, tuple[float, ...]] = Field(default_factory=dict)  # entropy of each head over its largest
+    checkpoints: tuple[Checkpoint, ...] = ()  # of a run: earlier ones, then the one that was looked at
     unseen: tuple[str, ...] = ()  # what could not be looked into
     attempts: tuple["Attempt", ...] = ()
     versions: dict[str, str] = Field(default_factory=dict)

@@ -55,6 +55,16 @@ def diagnose(
     initial: Annotated[
         bool, typer.Option("--initial", help=say("of a run: the weights it began with", "对运行：使用其初始权重"))
     ] = False,
+    live: Annotated[
+        bool,
+        typer.Option(
+            "--live",
+            help=say(
+                "of a run under way: look at every checkpoint until it ends",
+                "对进行中的运行：逐个检查每个检查点，直到结束",
+            ),
+        ),
+    ] = False,
     fix: Annotated[
         bool,
         typer.Option(
@@ -66,8 +76,14 @@ def diagnose(
     ] = 200,
     seeds: Annotated[int, typer.Option(min=2, help=say("with --fix: paired seeds", "与 --fix 合用：成对种子数"))] = 5,
     optimizer: Annotated[
-        str, typer.Option(help=say("with --fix: of torch.optim", "与 --fix 合用：torch.optim 中的优化器"))
-    ] = "Adam",
+        str | None,
+        typer.Option(
+            help=say(
+                "with --fix: of torch.optim; default: that of the run, else Adam",
+                "与 --fix 合用：torch.optim 中的优化器；默认用运行自身的，否则为 Adam",
+            )
+        ),
+    ] = None,
     rate: Annotated[
         float, typer.Option(min=0.0, help=say("with --fix: learning rate", "与 --fix 合用：学习率"))
     ] = 1e-3,
@@ -80,12 +96,15 @@ def diagnose(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help=say("print JSON", "输出 JSON"))] = False,
 ) -> None:
-    from .. import _own, report
+    from .. import _own
     from ..diagnosis import diagnose as look
     from ..diagnosis.diagnosing import read
 
     if fail_on not in (None, "warning", "error"):
         raise UnknownName("severity", fail_on, ("warning", "error"))
+    if live and ":" in target:
+        raise UsageError(say("--live follows a run directory; got a network of your own: use actlab.watch in your loop", "--live 用于运行目录；自己的网络请在训练循环中使用 actlab.watch"))  # fmt: skip
+    stepping: Any = optimizer
     if ":" in target:
         if data is None:
             raise UsageError(
@@ -100,7 +119,7 @@ def diagnose(
         found = look(model, given, scored, most=batches)
         make: Any = lambda: _own.module(target, {})  # noqa: E731
     else:
-        from ..recipes.subject import subject
+        from ..recipes.examining import examine, follow
 
         if data is not None or loss is not None:
             raise UsageError(
@@ -109,18 +128,18 @@ def diagnose(
                     "运行自带数据与损失；请去掉 --data 和 --loss",
                 )
             )
-        one = subject(target, batches=batches, initial=initial)
-        make, given, scored = one.model, one.batches, one.loss
-        found = look(make, given, scored, most=batches).model_copy(update={"model": one.plan.model.name})
-    attempts = None
+        if live:
+            _live(follow(target, batches=batches), out)
+        found, one = examine(target, batches=batches, initial=initial)
+        make, given, scored = (one.model if initial else one.fresh), one.batches, one.loss
+        if optimizer is None:
+            stepping = one.optimizers
     if fix:
         from ..diagnosis.fixing import fix as prove
 
-        attempts = prove(make, given, found, scored, steps=steps, seeds=seeds, optimizer=optimizer, rate=rate)
+        attempts = prove(make, given, found, scored, steps=steps, seeds=seeds, optimizer=stepping or "Adam", rate=rate)
         found = found.model_copy(update={"attempts": tuple(attempts)})
-    page = report.write_diagnosis(found, _folder(out) / "diagnosis.html")
-    text = found.model_dump_json(indent=1, exclude={"sites": {"__all__": {"edges", "counts", "curve"}}}) + "\n"
-    write_whole(out / "findings.json", lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    page = _write(found, out)
     print(found.model_dump_json(exclude={"sites", "layers"})) if as_json else _print(found, page, fix)
     order = ("note", "warning", "error")
     if (
@@ -129,6 +148,35 @@ def diagnose(
         and order.index(found.worst() or "note") >= order.index(fail_on)
     ):
         raise typer.Exit(1)
+
+
+def _write(found: Any, out: Path) -> Path:
+    """The page and findings.json; returns the page's path."""
+    from .. import report
+
+    page = report.write_diagnosis(found, _folder(out) / "diagnosis.html")
+    text = found.model_dump_json(indent=1, exclude={"sites": {"__all__": {"edges", "counts", "curve"}}}) + "\n"
+    write_whole(out / "findings.json", lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    return page
+
+
+def _live(diagnoses: Any, out: Path) -> None:
+    """A line for every checkpoint, and the page written anew."""
+    from ..diagnosis import words
+
+    for found, step in diagnoses:
+        _write(found, out)
+        grave = [one for one in found.findings if one.severity != "note"]
+        said = "; ".join(f"{getattr(words.RULES[one.rule], language())} {one.layer}".strip() for one in grave)
+        loss = sum(found.losses) / max(1, len(found.losses))
+        dead = sum(map(len, found.checkpoints[-1].silent.values()))
+        print(
+            say(
+                f"step {step:,}: loss {loss:.4g}, {dead:,} dead units; {said or 'nothing wrong'}",
+                f"第 {step:,} 步：损失 {loss:.4g}，死亡单元 {dead:,} 个；{said or '未见问题'}",
+            ),
+            flush=True,
+        )
 
 
 def _folder(out: Path) -> Path:

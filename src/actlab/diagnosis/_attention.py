@@ -20,6 +20,23 @@ def entropies(weights: Tensor) -> list[float]:
     return share.transpose(0, 1).flatten(1).nanmean(1).tolist()
 
 
+def on_padding(weights: Tensor, pads: Tensor) -> float | None:
+    """Share of (batch, head, query, key) weights on keys that are padding, over the queries that are none; None where they do not fit.
+
+    pads: (batch, key) or (key, batch), true where a token is padding; queries are the keys where there are as many.
+    """
+    batch, _, queries, keys = weights.shape
+    if pads.shape[1] != keys or pads.shape[0] < batch:
+        pads = pads.T
+    if pads.shape[1] != keys or pads.shape[0] < batch or not bool(pads.any()):
+        return None
+    pads = pads[:batch]
+    mass = (weights.detach() * pads[:, None, None]).sum(-1)
+    if queries == keys:
+        mass = mass.transpose(1, 2)[~pads]
+    return float(mass.mean()) if mass.numel() else None
+
+
 def of_call(
     query: Tensor,
     key: Tensor,

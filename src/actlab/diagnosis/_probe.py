@@ -32,6 +32,9 @@ class Probe:
         self.sites: dict[str, SiteStream] = {}
         self.layers: dict[str, LayerStream] = {}
         self.heads: dict[str, list[list[float]]] = {}
+        self.padding: dict[
+            str, list[float]
+        ] = {}  # share of the weights that lies on padding, for queries that are none
         self.unseen: dict[str, None] = {}
         self.first_bad: tuple[str, int] | None = None
         self.bad_gradient: str | None = None
@@ -39,6 +42,7 @@ class Probe:
         self._stack: list[str] = []
         self._inside = 0  # depth within an activation or an attention module, whose own calls are not looked at
         self._calls: Counter[str] = Counter()
+        self._pads: list[Tensor] = []  # of a pass: where the tokens that were embedded are padding
         self._pending: list[bool] = []  # whether a module that runs is one whose own calls are not looked at
         self._mode = _Functions(self)
         self._open = False
@@ -60,7 +64,7 @@ class Probe:
     def _enter(self, module: nn.Module, given: tuple[Any, ...], named: dict[str, Any]) -> Any:
         if module is self.model:
             self._stop()
-            self._stack, self._pending, self._inside = [], [], 0
+            self._stack, self._pending, self._pads, self._inside = [], [], [], 0
             self._calls.clear()
             if self.looking:
                 self.passes += 1
@@ -100,6 +104,8 @@ class Probe:
         with torch._C.DisableTorchFunction():
             if not self._inside and is_weighted(module):
                 self._layer(self._call(self._names[module]), type(module).__name__, out)
+            if isinstance(module, nn.Embedding) and module.padding_idx is not None and given and given[0].dim() == 2:
+                self._pads.append(given[0] == module.padding_idx)
             if isinstance(module, nn.MultiheadAttention | Attention):
                 self._attention(self._names[module], module, given, named)
             self._look_for_bad(module, given, out)
@@ -188,6 +194,8 @@ class Probe:
             self.unseen[name] = None
         else:
             self.heads.setdefault(name, []).append(_attention.entropies(weights))
+            mass = [one for pads in self._pads if (one := _attention.on_padding(weights, pads)) is not None]
+            self.padding.setdefault(name, []).extend(mass[:1])
 
     def _look_for_bad(self, module: nn.Module, given: Any, out: Any) -> None:
         if self.first_bad is None and not _finite(out) and _finite(given):

@@ -2,94 +2,18 @@
 
 import itertools
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from statistics import mean, median, stdev
 
+import torch
 from torch import nn
 
-from ..records import Finding, Severity
-from ._probe import Probe
+from ..records import Checkpoint, Finding, Severity
+from ._facts import Facts
+from ._functions import is_weighted
+from ._streams import SiteStream
 
 _ENOUGH = 384  # examples below which learning nothing that holds for others says little
-
-
-@dataclass(frozen=True)
-class Thresholds:
-    """Where a rule speaks; each can be set. `SOURCES` says where they come from."""
-
-    dead_share: float = 0.3  # of the units of a layer
-    flat_share: float = 0.5  # of the inputs of an activation
-    gradient_ratio: float = 1e-4  # first layer over last, or the reverse
-    signal_step: float = 30.0  # from one layer to the next, either way
-    signal_total: float = 1e3  # over all layers, either way
-    update_low: float = 1e-5
-    update_high: float = 0.2
-    loss_factor: float = 2.0  # of guessing
-    one_batch: float = 0.7  # of the loss on it before it is learnt by heart
-    uniform: float = 0.999  # entropy over its largest
-    collapsed: float = 0.1
-    weight_gain: float = 0.2
-    rank: float = 0.5
-    lag_ratio: float = 1e4
-    forget: float = 0.05
-
-
-SOURCES = {
-    "dead_share": "measured: healthy ReLU networks have fewer than 15 % after a full pass",
-    "flat_share": "Glorot & Bengio 2010, AISTATS: half of the inputs on the flat part",
-    "gradient_ratio": "Glorot & Bengio 2010, AISTATS; the measured healthy networks stay within a factor of 1000",
-    "signal_step": "He et al. 2015, arXiv:1502.01852: a matched start keeps the size from layer to layer",
-    "signal_total": "He et al. 2015, arXiv:1502.01852: a matched start keeps the size from layer to layer",
-    "update_low": "Karpathy 2015, CS231n: about 1e-3; a hundredth of it",
-    "update_high": "Karpathy 2015, CS231n: about 1e-3; two hundred times as much",
-    "one_batch": "sixty steps of Adam at the better of two rates",
-    "loss_factor": "a network that knows nothing has a loss of log(classes)",
-    "weight_gain": "He et al. 2015, arXiv:1502.01852: 1.4 for ReLU, 1 for linear layers, 0.58 as torch starts them",
-    "uniform": "entropy of the weights over log(keys): 1 is no choice at all",
-    "collapsed": "entropy of the weights over log(keys): 0 is one key for every query",
-    "rank": "Roy & Vetterli 2007, EUSIPCO: effective rank; below 1 all samples look alike",
-    "lag_ratio": "Pascanu, Mikolov & Bengio 2013, arXiv:1211.5063",
-    "forget": "Gers, Schmidhuber & Cummins 2000, Neural Computation 12(10)",
-    "mode": "as found",
-}
-
-
-@dataclass
-class Facts:
-    """All that rules read."""
-
-    probe: Probe
-    model: nn.Module
-    samples: int = 0
-    losses: list[float] = field(default_factory=list)
-    guess: float | None = None  # loss of a classifier that knows only how frequent the classes are
-    unused: list[str] = field(default_factory=list)  # parameters without a gradient after a backward pass
-    stepped: bool = False  # an optimizer has stepped while the network was watched
-    one_batch: tuple[float, float] | None = None  # loss of one batch before and after trying to learn it by heart
-    held_out: tuple[float, float, float] | None = (
-        None  # loss on batches not learnt from, its error, and that of guessing
-    )
-    forget: dict[str, float] = field(default_factory=dict)  # mean opening of the forget gates of an LSTM
-    limits: Thresholds = field(default_factory=Thresholds)
-
-    def found(
-        self,
-        rule: str,
-        severity: Severity,
-        layer: str,
-        value: float,
-        limit: str,
-        *,
-        threshold: float | None = None,
-        **details: object,
-    ) -> Finding:
-        """A finding against one of the limits, or against what follows from it, in the unit of the value."""
-        threshold = getattr(self.limits, limit, 0.0) if threshold is None else threshold
-        return Finding(
-            rule=rule, severity=severity, layer=layer, value=value, threshold=threshold, source=SOURCES[limit],
-            samples=self.samples, details=details,
-        )  # fmt: skip
 
 
 def not_finite(facts: Facts) -> Iterator[Finding]:
@@ -144,9 +68,18 @@ def dead_unit(facts: Facts) -> Iterator[Finding]:
         if not site.dead or facts.samples < 32:
             continue
         severity: Severity = "note" if share < facts.limits.dead_share else "error" if share > 0.8 else "warning"
-        found = facts.found("dead-unit", severity, site.name, share, "dead_share", dead=site.dead, units=site.units, activation=site.activation)  # fmt: skip
+        found = facts.found("dead-unit", severity, site.name, share, "dead_share", dead=site.dead, units=site.units, activation=site.activation, **_before(facts.earlier, site))  # fmt: skip
         yield found.model_copy(update={"severity": "note", "explained_by": "dead-unit"}) if above else found
         above = above or (site.name if share > 0.8 else "")
+
+
+def _before(earlier: tuple[Checkpoint, ...], site: SiteStream) -> dict[str, int]:
+    """Of the dead units how many were dead at every earlier moment; of the others how many were dead at one and came back."""
+    masks = [set(one.silent[site.name]) for one in earlier if one.units.get(site.name) == site.units]
+    if not masks:
+        return {}
+    now = set(site.silent)
+    return {"always": len(now.intersection(*masks)), "revived": len(set().union(*masks) - now)}
 
 
 def saturated(facts: Facts) -> Iterator[Finding]:
@@ -266,11 +199,52 @@ def updates(facts: Facts) -> Iterator[Finding]:
 
 
 def units(facts: Facts) -> Iterator[Finding]:
-    """Layers whose outputs are the same for every sample."""
+    """Layers whose outputs are the same for every sample, or whose units are copies of each other."""
+    for name, module in facts.model.named_modules():
+        weight = getattr(module, "weight", None)
+        if is_weighted(module) and isinstance(weight, nn.Parameter) and weight.dim() >= 2:
+            copies, count = _copies(module, weight)
+            if copies > 0.5 * count:
+                yield facts.found("constant-units", "warning", name, copies / count, "duplicates", what="copies", threshold=0.5, copies=copies, units=count)  # fmt: skip
+    last = max((one.order for one in facts.probe.layers.values()), default=-1)
     for one in facts.probe.layers.values():
         ranks = [rank for rank in one.ranks if math.isfinite(rank)]
         if ranks and max(ranks) < facts.limits.rank and one.units > 1:
-            yield facts.found("constant-units", "warning", one.name, max(ranks), "rank", units=one.units)
+            # a last layer that starts at zero is a practice that works (Goyal et al. 2017, arXiv:1706.02677)
+            severity: Severity = "note" if one.order == last and _gain(facts.model, one.name) == 0.0 else "warning"
+            yield facts.found("constant-units", severity, one.name, max(ranks), "rank", units=one.units)
+
+
+def _copies(module: nn.Module, weight: nn.Parameter) -> tuple[int, int]:
+    """Units whose weights and bias are those of an earlier unit, and the number of units; rows of zeros, with which some start, are left out."""
+    rows = weight.detach().flatten(1)
+    bias = getattr(module, "bias", None)
+    if isinstance(bias, nn.Parameter) and len(bias) == len(rows):
+        rows = torch.cat([rows, bias.detach()[:, None]], 1)
+    rows, count = rows[weight.detach().flatten(1).any(1)], len(rows)
+    return (len(rows) - len(torch.unique(rows, dim=0)) if count >= 8 else 0), count
+
+
+def plateau(facts: Facts) -> Iterator[Finding]:
+    """A loss that stayed where it began, and which change would make the first steps as large as is usual."""
+    past, limits = facts.past, facts.limits
+    if past is None or not past.losses:
+        return
+    level = past.begins if facts.guess is None else facts.guess
+    steps = past.flat(level, limits.plateau_width)
+    if steps < limits.plateau_steps:
+        return
+    usual = limits.update_usual
+    cures = {name: one for name, one in past.tries.items() if past.update is not None and 2 * past.update < one}
+    enough = sorted(
+        cures, key=lambda name: abs(math.log(max(cures[name], usual) / usual)) if cures[name] < usual else 0.0
+    )
+    slow = past.update is not None and past.update < usual
+    what = "slow" if slow and enough else "steps" if slow else None
+    yield facts.found(
+        "plateau", "warning", "", float(steps), "plateau_steps", what=what, level=level, guessing=facts.guess is not None, update=past.update,
+        usual=usual, signal=past.signal, cures={name: cures[name] for name in enough}, **past.inputs,
+    )  # fmt: skip
 
 
 def loss(facts: Facts) -> Iterator[Finding]:
@@ -291,6 +265,10 @@ def loss(facts: Facts) -> Iterator[Finding]:
 def attention(facts: Facts) -> Iterator[Finding]:
     """Heads that look everywhere alike, or at one key always."""
     for name, rows in facts.probe.heads.items():
+        mass = facts.probe.padding.get(name, [])
+        if mass and mean(mass) > facts.limits.padding:
+            yield facts.found("attention", "warning", name, mean(mass), "padding", what="padding")
+            continue
         heads = [mean(column) for column in zip(*rows, strict=True)]
         heads = [one for one in heads if math.isfinite(one)]
         if not heads:
@@ -301,38 +279,3 @@ def attention(facts: Facts) -> Iterator[Finding]:
             yield facts.found(
                 "attention", "warning", name, mean(heads), "collapsed", what="collapsed", heads=len(heads)
             )
-
-
-RULES: tuple[Callable[[Facts], Iterator[Finding]], ...] = (
-    not_finite, wrong_mode, updates, signal, dead_unit, saturated, recurrent, gradients, attention, units, loss,
-)  # fmt: skip
-
-# What a rule's finding brings about in others, which are then only notes.
-_CAUSES: dict[str, tuple[str, ...]] = {
-    "not-finite": ("wrong-mode", "update-ratio", "signal-at-init", "dead-unit", "saturated", "recurrent", "exploding", "vanishing", "attention", "constant-units", "loss-sanity"),
-    "wrong-mode": ("update-ratio", "loss-sanity"),
-    "update-ratio": ("not-finite", "signal-at-init", "dead-unit", "saturated", "exploding", "vanishing", "attention", "constant-units", "loss-sanity"),
-    "dead-unit": ("signal-at-init", "vanishing", "constant-units", "loss-sanity", "attention", "saturated", "wrong-mode"),
-    "exploding": ("signal-at-init", "saturated", "loss-sanity", "constant-units"),
-    "signal-at-init": ("exploding", "vanishing", "constant-units", "loss-sanity", "attention"),
-    "saturated": ("signal-at-init", "vanishing", "constant-units", "loss-sanity", "attention"),
-    "vanishing": ("constant-units", "loss-sanity", "attention"),
-    "attention": ("constant-units", "loss-sanity"),
-    "constant-units": ("loss-sanity", "attention"),
-    "recurrent": ("loss-sanity", "vanishing"),
-}  # fmt: skip
-_FIRST = ("update-ratio", "not-finite", "wrong-mode", "dead-unit", "recurrent-exploding", "saturated", "signal-at-init", "exploding", "vanishing", "recurrent", "attention", "constant-units", "loss-sanity")  # fmt: skip
-
-
-def judge(facts: Facts) -> tuple[Finding, ...]:
-    """All findings, causes first; what another one explains is a note that names it."""
-    found = [finding for rule in RULES for finding in rule(facts)]
-    # Gradients that grow through time come before the size of the signal, gradients that grow with depth after it.
-    found.sort(key=lambda one: _FIRST.index("recurrent-exploding" if one.details.get("what") == "time" else one.rule))
-    judged: list[Finding] = []
-    for finding in found:
-        cause = next((one for one in judged if not one.explained_by and one.severity != "note" and finding.rule in _CAUSES.get(one.rule, ())), None)  # fmt: skip
-        if cause is not None:
-            finding = finding.model_copy(update={"severity": "note", "explained_by": cause.rule})
-        judged.append(finding)
-    return tuple(judged)

@@ -107,9 +107,14 @@ class SiteStream:
         return 0 if self.alive is None else len(self.alive)
 
     @property
+    def silent(self) -> tuple[int, ...]:
+        """Those that never worked."""
+        return () if self.alive is None else tuple((~self.alive).nonzero().flatten().tolist())
+
+    @property
     def dead(self) -> int:
-        """How many never worked."""
-        return 0 if self.alive is None else int((~self.alive).sum())
+        """How many these are."""
+        return len(self.silent)
 
 
 @dataclass

@@ -35,13 +35,22 @@ def learn_one_batch(model: nn.Module, loss: Callable[[Any, Any], Any], batch: tu
 
 
 def held_out(
-    model: nn.Module, loss: Callable[[Any, Any], Any], batches: list[tuple[Any, Any]], guess: float, passes: int = 12
+    model: nn.Module,
+    loss: Callable[[Any, Any], Any],
+    batches: list[tuple[Any, Any]],
+    guesses: list[float],
+    passes: int = 12,
 ) -> tuple[float, float, float]:
-    """(best loss on batches kept out of the training, its standard error, the loss of guessing) over some passes of Adam."""
+    """(best loss on batches kept out of the training, the standard error of its difference to guessing, the loss of guessing them) over some passes of Adam.
+
+    guesses: the loss of guessing each batch.
+    """
     from .diagnosing import call
 
     kept = max(1, len(batches) // 4)
     train, test = batches[:-kept], batches[-kept:]
+    own = torch.tensor(guesses[-kept:])
+    guess = float(own.mean())
     optimizer = torch.optim.Adam([one for one in model.parameters() if one.requires_grad], lr=2e-3)
     best, error, training = math.inf, 0.0, model.training
     for _ in range(passes):
@@ -58,7 +67,7 @@ def held_out(
             model.train(training)
         if float(values.mean()) < best:
             best = float(values.mean())
-            error = float(values.std()) / len(values) ** 0.5 if len(values) > 1 else 0.02 * guess
+            error = float((values - own).std()) / len(values) ** 0.5 if len(values) > 1 else 0.02 * guess
         if best < 0.9 * guess:
             break
     return best, error, guess

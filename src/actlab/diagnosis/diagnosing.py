@@ -5,6 +5,7 @@ import inspect
 import math
 from collections.abc import Callable, Iterable
 from itertools import islice
+from statistics import mean
 from typing import Any
 
 import torch
@@ -14,11 +15,14 @@ from torch.nn import functional as F
 from .. import __version__
 from .._language import say
 from ..errors import ActlabError, OwnCodeError, UsageError
-from ..records import Diagnosis, Layer, Site
+from ..records import Checkpoint, Diagnosis, Layer, Site
+from ._facts import Facts
+from ._judging import judge
+from ._limits import Thresholds
 from ._probe import Probe
-from ._rules import Facts, Thresholds, judge
 from ._streams import edges
 from ._trial import held_out, learn_one_batch
+from .past import Past
 
 LossFunction = Callable[[Any, Any], Tensor]
 
@@ -31,29 +35,32 @@ def diagnose(
     limits: Thresholds | None = None,
     most: int = 64,
     trials: bool = True,
+    past: Past | None = None,
+    earlier: tuple[Checkpoint, ...] = (),
 ) -> Diagnosis:
     """Look at `model` over one pass of `batches` of (inputs, targets), at most `most` of them, and name what is wrong.
 
     `loss(outputs, targets)` is a number; by default cross-entropy for class numbers and the mean squared error for others. All of it
     happens on a copy, in the mode in which the network is. `trials` also learns one batch by heart and checks that something can be
-    learnt at all, with Adam and some hundred steps. Memory: some kilobytes for every layer and a bit for every unit, whatever the data.
+    learnt at all, with Adam and some hundred steps. `past` is how its training went, `earlier` which units were dead at earlier moments of it,
+    on the same batches. Memory: some kilobytes for every layer and a bit for every unit, whatever the data.
 
     Raises UsageError for batches that are none, OwnCodeError where the network, the loss or the loader fails.
     """
     with torch.random.fork_rng():  # dropout and trials draw; what the user draws next stays the same
-        return _looked(model, batches, loss or default_loss, limits or Thresholds(), most, trials)
+        return _looked(model, read(batches, most), loss or default_loss, limits or Thresholds(), trials, past, earlier)
 
 
 def _looked(
-    model: nn.Module, batches: Any, loss: LossFunction, limits: Thresholds, most: int, trials: bool
-) -> Diagnosis:
+    model: nn.Module, every: list[tuple[Any, Any]], loss: LossFunction, limits: Thresholds, trials: bool,
+    past: Past | None, earlier: tuple[Checkpoint, ...],
+) -> Diagnosis:  # fmt: skip
     own = _copy(_eager(model))
-    every = read(batches, most)
     device = next((one.device for one in own.parameters()), torch.device("cpu"))
     every = [(moved(x, device), moved(y, device)) for x, y in every]
     probe = Probe(own)
     probe.by_lag = True
-    facts = Facts(probe, own, limits=limits)
+    facts = Facts(probe, own, limits=limits, past=past, earlier=earlier)
     try:
         for inputs, targets in every:
             own.zero_grad(set_to_none=True)
@@ -65,13 +72,14 @@ def _looked(
     finally:
         probe.close()
     facts.unused = [name for name, one in own.named_parameters() if one.requires_grad and one.grad is None]
-    facts.guess = guessing(every)
+    guesses = guessing(own, loss, every)
+    facts.guess = None if guesses is None else mean(guesses)
     facts.forget = forget_gates(own, probe, every)
     if trials and all(map(math.isfinite, facts.losses)) and any(one.requires_grad for one in own.parameters()):
         fresh = _copy(_eager(model))
         facts.one_batch = learn_one_batch(fresh, loss, every[0])
-        if facts.guess is not None and len(every) >= 4:
-            facts.held_out = held_out(_copy(_eager(model)), loss, every, facts.guess)
+        if guesses is not None and len(every) >= 4:
+            facts.held_out = held_out(_copy(_eager(model)), loss, every, guesses)
     return record(facts, model)
 
 
@@ -81,7 +89,7 @@ def record(facts: Facts, model: nn.Module) -> Diagnosis:
     borders = tuple(edges())
     sites = [
         Site(
-            name=one.name, activation=one.activation, order=one.order, count=one.count, units=one.units, dead=one.dead,
+            name=one.name, activation=one.activation, order=one.order, count=one.count, units=one.units, dead=one.dead, silent=one.silent,
             flat=one.flat / max(1, one.looked), off=one.off / max(1, one.looked), mean=one.total / max(1, one.looked),
             deviation=max(0.0, one.squares / max(1, one.looked) - (one.total / max(1, one.looked)) ** 2) ** 0.5,
             edges=borders, counts=tuple(one.histogram.tolist()), curve=tuple(one.curve),
@@ -102,7 +110,7 @@ def record(facts: Facts, model: nn.Module) -> Diagnosis:
     return Diagnosis(
         model=type(model).__name__, parameters=sum(one.numel() for one in model.parameters()), batches=probe.passes,
         samples=facts.samples, training=model.training, losses=tuple(facts.losses), findings=judge(facts), sites=tuple(sites),
-        layers=tuple(layers), attention=heads, unseen=tuple(probe.unseen), versions={"actlab": __version__, "torch": torch.__version__},
+        layers=tuple(layers), attention=heads, checkpoints=facts.earlier, unseen=tuple(probe.unseen), versions={"actlab": __version__, "torch": torch.__version__},
     )  # fmt: skip
 
 
@@ -153,18 +161,36 @@ def moved(values: Any, device: torch.device) -> Any:
     return type(values)(moved(one, device) for one in values) if isinstance(values, tuple | list) else values
 
 
-def guessing(batches: list[tuple[Any, Any]]) -> float | None:
-    """The cross-entropy in nats of knowing only how frequent each is; none where targets are not class numbers."""
+def guessing(model: nn.Module, loss: LossFunction, batches: list[tuple[Any, Any]]) -> list[float] | None:
+    """The loss of each batch, in its own unit, of an answer that knows only how frequent each class is; None where targets are not class numbers.
+
+    The answer has the form of what the network gives for the first batch, with the logarithms of the frequencies along its class axis.
+    """
     targets = [one for _, one in batches]
     if not all(torch.is_tensor(one) and not one.is_floating_point() and one.dtype != torch.bool for one in targets):
         return None
     every = torch.cat([one.flatten() for one in targets])
     every = every[every >= 0]
-    if not every.numel():
+    with torch.no_grad():
+        outputs = call(model, batches[0][0])
+    outputs = getattr(outputs, "logits", outputs)
+    if not every.numel() or not torch.is_tensor(outputs) or outputs.dim() != targets[0].dim() + 1:
         return None
-    share = torch.bincount(every.cpu()).double() / every.numel()
-    share = share[share > 0]
-    return float(-(share * share.log()).sum())
+    last = outputs.dim() > 2 and outputs.shape[1:-1] == targets[0].shape[1:]  # (batch, time, classes)
+    axis = outputs.dim() - 1 if last else 1
+    if outputs.shape[axis] <= int(every.max()):
+        return None
+    share = torch.bincount(every, minlength=outputs.shape[axis]).double() / every.numel()
+    said = share.log().clamp(min=-30.0).to(outputs.dtype)
+    said = said.view([-1 if one == axis else 1 for one in range(outputs.dim())])
+    found = []
+    for one in targets:
+        shape = [*one.shape, outputs.shape[axis]] if last else [len(one), outputs.shape[axis], *one.shape[1:]]
+        try:
+            found.append(float(loss(said.expand(shape).contiguous(), one)))
+        except (RuntimeError, ValueError, TypeError, IndexError):
+            return None  # a loss that wants more than the outputs
+    return found if all(map(math.isfinite, found)) else None
 
 
 def forget_gates(model: nn.Module, probe: Probe, batches: list[tuple[Any, Any]]) -> dict[str, float]:

@@ -4,13 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from .._exchanging import known_as
 from ..errors import UsageError
 from ..records import Diagnosis, Finding
 from ..swapping import swap
-from .words import Pair
+from ._phrases import Pair
 
 _SQUASHING = ("sigmoid", "tanh", "hard_sigmoid", "hardsigmoid", "hard_tanh", "softsign", "log_sigmoid")
 _WEIGHTED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -89,7 +89,9 @@ def matched_start(model: nn.Module, finding: Finding) -> Treated | None:
 
 
 def attention_start(model: nn.Module, finding: Finding) -> Treated | None:
-    """Xavier's start for the queries and keys of that layer."""
+    """Xavier's start for the queries and keys of that layer; what looks at padding lacks a mask, which no start gives."""
+    if finding.details.get("what") == "padding":
+        return None
     try:
         layer = model.get_submodule(finding.layer)
     except AttributeError:
@@ -117,6 +119,31 @@ def clipping(model: nn.Module, finding: Finding) -> Treated | None:
     return Treated(again.model, [*again.changes, "gradient norm clipped at 1"], [*again.code, *code], clip=1.0)
 
 
+class Normalised(nn.Module):
+    """A network whose inputs are shifted and scaled first."""
+
+    def __init__(self, model: nn.Module, mean: float, deviation: float):
+        super().__init__()
+        self.model, self.mean, self.deviation = model, mean, deviation
+
+    def forward(self, x: Tensor) -> Tensor:
+        """What the network gives for (x - mean) / deviation."""
+        return self.model((x - self.mean) / self.deviation)
+
+
+def normalised_inputs(model: nn.Module, finding: Finding) -> Treated | None:
+    """Inputs with mean 0 and deviation 1, by the `mean` and `deviation` that the finding gives; none where they have them already."""
+    mean, deviation = finding.details.get("mean"), finding.details.get("deviation")
+    if not isinstance(mean, float) or not isinstance(deviation, float) or not deviation > 0:
+        return None
+    if abs(mean) < 0.1 * deviation and 0.9 < deviation < 1.1:
+        return None
+    change = f"inputs = (inputs - {mean:.4g}) / {deviation:.4g}"
+    return Treated(
+        Normalised(model, mean, deviation), [change], [f"{change}  # before the network, in training and after it"]
+    )
+
+
 def right_mode(model: nn.Module, finding: Finding) -> Treated | None:
     """Training mode, and all weights learn."""
     model.train()
@@ -133,11 +160,13 @@ REMEDIES: dict[str, tuple[tuple[str, Remedy], ...]] = {
     "constant-units": (("matched start", matched_start),),
     "attention": (("attention start", attention_start),),
     "wrong-mode": (("right mode", right_mode),),
+    "plateau": (("matched start", matched_start), ("normalised inputs", normalised_inputs)),
 }
 NAMES = {
     "other activation": Pair("another activation, with the start that fits it", "换用其他激活函数并作匹配的初始化"),
     "matched start": Pair("a start of the weights that fits the activation", "与激活函数匹配的权重初始化"),
     "attention start": Pair("Xavier's start for queries and keys", "查询与键采用 Xavier 初始化"),
+    "normalised inputs": Pair("inputs with mean 0 and deviation 1", "输入归一化为均值 0、标准差 1"),
     "clipping": Pair("clipping the gradient's norm, orthogonal recurrent weights", "裁剪梯度范数，循环权重正交初始化"),
     "right mode": Pair("training mode, and all weights learning", "训练模式，且所有权重参与学习"),
 }

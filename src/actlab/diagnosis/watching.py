@@ -1,6 +1,7 @@
 """`with watch(model) as w:` around a training loop of one's own: what the network does while it learns."""
 
 import math
+from statistics import median
 from typing import Any
 
 import torch
@@ -9,12 +10,15 @@ from torch import Tensor, nn
 from .._language import say
 from ..errors import UsageError
 from ..records import Diagnosis
+from ._facts import Facts
+from ._limits import Thresholds
 from ._probe import Probe
-from ._rules import Facts, Thresholds
 from ._streams import kept, thinned
 from .diagnosing import record, size_of
+from .past import Past
 
 _SAMPLE = 4096  # weights of a layer that are followed
+_EARLY = 500  # losses of the first steps that are never forgotten
 _FIRST = 10  # steps whose updates are all measured: a wild rate may leave nothing to measure after them
 
 
@@ -39,7 +43,7 @@ class Watch:
         self.model, self.every = model, every
         self.facts = Facts(Probe(model), model, limits=limits or Thresholds())
         self._step, self._before, self._looked = 0, dict[str, Tensor](), False
-        self._grads: set[str] = set()
+        self._noted: list[tuple[int, float]] = []  # steps and their losses
         self._handles: list[Any] = []
 
     def __enter__(self) -> "Watch":
@@ -56,11 +60,17 @@ class Watch:
 
     def loss(self, value: Any) -> None:
         """The loss of a step."""
-        kept(self.facts.losses, float(value.detach()) if torch.is_tensor(value) else float(value))
+        number = float(value.detach()) if torch.is_tensor(value) else float(value)
+        kept(self.facts.losses, number)
+        kept(self._noted, (self._step, number), _EARLY)
 
     def diagnosis(self) -> Diagnosis:
         """What was found so far."""
         self._compare()
+        firsts = [one.updates[0] for one in self.facts.probe.layers.values() if one.updates]
+        if self._noted:
+            steps, losses = zip(*self._noted, strict=True)
+            self.facts.past = Past(steps, losses, median(firsts) if firsts else None)
         return record(self.facts, self.model)
 
     def _begin(self, _: nn.Module, given: tuple[Any, ...], named: dict[str, Any]) -> None:

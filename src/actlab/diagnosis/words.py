@@ -1,18 +1,11 @@
 """What a finding says, what it rests on, and what helps: in English and Chinese."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from ..records import Finding
-from ._rules import SOURCES
-
-
-class Pair(NamedTuple):
-    """One text in both languages."""
-
-    en: str
-    zh: str
-
+from ._limits import SOURCES
+from ._phrases import CURES, Pair, cured, shrunk, since, small_steps, stayed
 
 SEVERITIES = {"error": Pair("error", "错误"), "warning": Pair("warning", "警告"), "note": Pair("note", "提示")}
 RULES = {
@@ -28,6 +21,7 @@ RULES = {
     "attention": Pair("attention", "注意力"),
     "constant-units": Pair("outputs all alike", "输出全部相同"),
     "loss-sanity": Pair("loss", "损失"),
+    "plateau": Pair("plateau", "平台期"),
 }
 
 
@@ -44,6 +38,9 @@ _CHINESE = {  # of the sources of thresholds
     SOURCES["uniform"]: "权重的熵除以 log(键数)：1 表示毫无选择",
     SOURCES["collapsed"]: "权重的熵除以 log(键数)：0 表示每个查询只看一个键",
     SOURCES["rank"]: "Roy & Vetterli 2007, EUSIPCO：有效秩；小于 1 表示所有样本看起来相同",
+    SOURCES["padding"]: "被遮蔽的键权重为 0",
+    SOURCES["duplicates"]: "权重相同的单元梯度也相同；读取它们的权重相同时，它们始终相同",
+    SOURCES["plateau_steps"]: "健康的训练在几十步内就离开猜测的损失；更新：Karpathy 2015, CS231n：约 1e-3",
     SOURCES["mode"]: "直接查得",
 }
 
@@ -95,7 +92,7 @@ _SENTENCES: dict[tuple[str, Any], Callable[[dict[str, Any]], tuple[str, str]]] =
     ("signal-at-init", "step"): lambda d: (f"the signal changes its size {d['value']:.3g} times {d['en']}", f"信号幅度{d['zh']}变为 {d['value']:.3g} 倍"),
     ("signal-at-init", "total"): lambda d: (f"over {d['layers']} layers the signal becomes {d['value']:.3g} times as large, {d['step']:.3g} times a layer; half of that by {d['en'].removeprefix('in ')}", f"经过 {d['layers']} 层，信号变为 {d['value']:.3g} 倍，每层 {d['step']:.3g} 倍；到 {d['zh'].removeprefix('在 ').removesuffix(' 处')} 已过半"),
     ("signal-at-init", "gain"): lambda d: (f"the weights are too small: each of {d['layers']} layers, by the median, makes its input {d['value']:.2g} times as large, and the gradient likewise; smallest {d['en']}", f"权重过小：{d['layers']} 层（按中位数）每层使输入变为 {d['value']:.2g} 倍，梯度亦然；{d['zh']}最小"),
-    ("dead-unit", None): lambda d: (f"{d['dead']:,} of {d['units']:,} units of {d['activation']} {d['en']} are dead: zero output and zero slope on every example", f"{d['zh']}，{d['activation']} 的 {d['units']:,} 个单元中有 {d['dead']:,} 个死亡：对所有样本输出与斜率皆为零"),
+    ("dead-unit", None): lambda d: (f"{d['dead']:,} of {d['units']:,} units of {d['activation']} {d['en']} are dead: zero output and zero slope on every example" + since(d).en, f"{d['zh']}，{d['activation']} 的 {d['units']:,} 个单元中有 {d['dead']:,} 个死亡：对所有样本输出与斜率皆为零" + since(d).zh),
     ("saturated", None): lambda d: (f"{d['value']:.0%} of the inputs of {d['activation']} {d['en']} lie where it is flat", f"{d['zh']}，{d['activation']} 有 {d['value']:.0%} 的输入落在平坦区"),
     ("exploding", None): lambda d: (f"the gradient is {d['value']:.2g} times as large {d['en']} as at the last layer: {d['factor']:.2f} times a layer on the way back ({d['low']:.2f} to {d['high']:.2f})", f"{d['zh']}的梯度是最后一层的 {d['value']:.2g} 倍：反向每层 {d['factor']:.2f} 倍（{d['low']:.2f} 至 {d['high']:.2f}）"),
     ("exploding", "time"): lambda d: (f"over {d['steps']} steps the gradient {d['en']} grows {d['value']:.2g} times on its way back through time", f"{d['zh']}，梯度沿时间反传 {d['steps']} 步后增大 {d['value']:.2g} 倍"),
@@ -103,10 +100,15 @@ _SENTENCES: dict[tuple[str, Any], Callable[[dict[str, Any]], tuple[str, str]]] =
     ("recurrent", None): lambda d: (f"the forget gates {d['en']} are open by {d['value']:.2g} on average: the cell forgets at once", f"{d['zh']}的遗忘门平均只开 {d['value']:.2g}：记忆单元立即遗忘"),
     ("attention", "uniform"): lambda d: (f"all {d['heads']} heads {d['en']} look at every key alike (entropy {d['value']:.4f} of its largest)", f"{d['zh']}的全部 {d['heads']} 个头对所有键一视同仁（熵为最大值的 {d['value']:.4f}）"),
     ("attention", "collapsed"): lambda d: (f"all {d['heads']} heads {d['en']} look at one key each (entropy {d['value']:.4f} of its largest)", f"{d['zh']}的全部 {d['heads']} 个头各只看一个键（熵为最大值的 {d['value']:.4f}）"),
+    ("attention", "padding"): lambda d: (f"queries {d['en']} give {d['value']:.1%} of their weight to padding", f"{d['zh']}的查询把 {d['value']:.1%} 的权重给了填充位"),
+    ("constant-units", "copies"): lambda d: (f"{d['copies']:,} of the {d['units']:,} units {d['en']} have the weights of another one: they compute the same", f"{d['zh']}的 {d['units']:,} 个单元中有 {d['copies']:,} 个与其他单元权重相同：它们的计算完全一样"),
     ("constant-units", None): lambda d: (f"the {d['units']:,} outputs {d['en']} are the same for every example", f"{d['zh']}的 {d['units']:,} 个输出对所有样本都相同"),
     ("loss-sanity", "start"): lambda d: (f"the loss is {d['value']:.3g}, and guessing by how frequent the classes are gives {d['guess']:.3g}", f"损失为 {d['value']:.3g}，而按类别频率猜测为 {d['guess']:.3g}"),
     ("loss-sanity", "batch"): lambda d: (f"not even one batch can be learnt by heart: its loss goes from {d['before']:.3g} to {d['value']:.3g}", f"连一批数据都记不住：其损失从 {d['before']:.3g} 到 {d['value']:.3g}"),
     ("loss-sanity", "labels"): lambda d: (f"one batch can be learnt by heart, but nothing that holds for others: {d['value']:.3g} on batches kept out, guessing gives {d['guess']:.3g}", f"单批可以记住，却学不到对其他批有效的规律：留出批损失 {d['value']:.3g}，猜测为 {d['guess']:.3g}"),
+    ("plateau", None): lambda d: (stayed(d).en, stayed(d).zh),
+    ("plateau", "steps"): lambda d: (stayed(d).en + small_steps(d).en, stayed(d).zh + small_steps(d).zh),
+    ("plateau", "slow"): lambda d: (stayed(d).en + small_steps(d).en + shrunk(d).en + cured(d).en, stayed(d).zh + small_steps(d).zh + shrunk(d).zh + cured(d).zh),
 }  # fmt: skip
 _REMEDIES: dict[tuple[str, Any], Callable[[dict[str, Any]], tuple[str, str]]] = {
     ("not-finite", "weight"): lambda d: ("go back to weights that are finite; lower the rate or clip gradients before going on", "恢复有限的权重；继续之前降低学习率或裁剪梯度"),
@@ -122,7 +124,10 @@ _REMEDIES: dict[tuple[str, Any], Callable[[dict[str, Any]], tuple[str, str]]] = 
     ("exploding", "time"): lambda d: ("clip the gradient's norm, shrink the recurrent weights, or use an LSTM or GRU", "裁剪梯度范数、减小循环权重，或改用 LSTM、GRU"),
     ("exploding", None): lambda d: ("a smaller gain at the start, normalisation, or clipping", "减小初始增益、加归一化或裁剪梯度"),
     ("vanishing", None): lambda d: ("an activation of the ReLU family with He initialisation, residual connections, or normalisation", "改用 ReLU 类激活并作 He 初始化、残差连接或归一化"),
+    ("plateau", "slow"): lambda d: (f"{' or '.join(CURES[one][0].en for one in d['cures'])}; else momentum or a higher rate. One at a time: together they make the first steps too large", f"{'，或'.join(CURES[one][0].zh for one in d['cures'])}；否则用动量或更高的学习率。一次只用一种：同时使用会使最初的步子过大"),
+    ("plateau", None): lambda d: ("a higher rate, momentum, a start of the weights and inputs that fit; wait, if it is on its way down", "提高学习率、使用动量、匹配的初始化与输入；若已开始下降，可再等等"),
     ("recurrent", None): lambda d: ("start the bias of the forget gates at 1", "将遗忘门偏置初始化为 1"),
+    ("attention", "padding"): lambda d: ("give the layer the mask of the padding (key_padding_mask, or attn_mask)", "把填充掩码交给该层（key_padding_mask 或 attn_mask）"),
     ("attention", "uniform"): lambda d: ("start the query and key weights other than zero, and check that positions and inputs differ", "查询与键的权重不应为零，并检查位置与输入是否有差别"),
     ("attention", "collapsed"): lambda d: ("divide the scores by the root of the head's width, normalise the inputs, or start with smaller weights", "将分数除以头宽的平方根、归一化输入，或减小初始权重"),
     ("constant-units", None): lambda d: ("start the weights at random, each unit otherwise; check that the inputs differ", "随机初始化权重，使各单元不同；检查输入是否有差别"),

@@ -12,8 +12,11 @@ from torch.nn import functional as F
 from .._language import say
 from ..data import images
 from ..errors import ActlabError, first_line
+from ..records import Run
 from ..train import Parts
 from ..train.files import RunDirectory
+from ..train.optimizers import build
+from ..train.progress import Progress
 from . import run_task
 from .load import plan_of, with_weights
 from .planning import Plan
@@ -28,6 +31,17 @@ class Subject:
     model: nn.Module
     batches: list[tuple[Any, Any]]
     loss: Callable[[Any, Any], Any]
+    fresh: Callable[[], nn.Module]  # the network anew, as torch's random numbers then draw it
+    step: int  # optimizer steps that its weights have behind them
+
+    def optimizers(self, model: nn.Module) -> list[torch.optim.Optimizer]:
+        """Those of the run, at their full rates, for this network or a copy."""
+        return build(model, self.plan.settings)
+
+    def beginning(self) -> nn.Module:
+        """The network as the run began with it."""
+        torch.manual_seed(self.plan.settings.seed)
+        return self.fresh().train()
 
 
 def subject(directory: str | Path, *, batches: int = 32, initial: bool = False) -> Subject:
@@ -40,23 +54,26 @@ def subject(directory: str | Path, *, batches: int = 32, initial: bool = False) 
     torch.manual_seed(plan.settings.seed)
     if plan.data.task == "images":
         data = load_data(plan)
-        model = build_model(plan.model, data.facts() if isinstance(data, images.ImageData) else data.described())
+        facts = data.facts() if isinstance(data, images.ImageData) else data.described()
+        fresh: Callable[[], nn.Module] = lambda: build_model(plan.model, facts)  # noqa: E731
+        model = fresh()
         parts, _ = parts_of(plan, model, data)
         loss = None
     else:
         task = run_task.open_task(plan)
         parts, loss = task.parts(), task.loss
-        model = run_task.build_model(plan.model, task)
+        fresh = lambda: run_task.build_model(plan.model, task)  # noqa: E731
+        model = fresh()
         loss = getattr(loss, "plain", loss)
-    if not initial:
-        _fill(model, path)
-    return Subject(plan, model.train(), list(_batches(parts, plan, batches)), loss or F.cross_entropy)
+    step = 0 if initial else _fill(model, path)
+    return Subject(plan, model.train(), list(_batches(parts, plan, batches)), loss or F.cross_entropy, fresh, step)
 
 
-def _fill(model: nn.Module, path: Path) -> None:
+def _fill(model: nn.Module, path: Path) -> int:
+    """The weights of the run as they are now; returns its steps so far."""
     if (path / "model.safetensors").exists():
         with_weights(model, path / "model.safetensors")
-        return
+        return Run.read(path).steps
     state = RunDirectory(path).load(torch.device("cpu"))
     if state is None:
         raise ActlabError(
@@ -70,6 +87,7 @@ def _fill(model: nn.Module, path: Path) -> None:
         raise ActlabError(
             say(f"the checkpoint of '{path}' is of another network: {first_line(error)}", f"“{path}”的检查点属于其他网络：{first_line(error)}")
         ) from error  # fmt: skip
+    return Progress.model_validate_json(state["progress"]).step
 
 
 def _batches(parts: Parts, plan: Plan, count: int) -> Any:
