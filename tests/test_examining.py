@@ -1,5 +1,6 @@
 """Diagnosis of run directories: how the loss went and why, units that died or came back, runs still under way."""
 
+import dataclasses
 import threading
 
 import pytest
@@ -76,7 +77,8 @@ def test_a_run_under_way_is_followed_to_its_end(slow, tmp_path, monkeypatch):
         seen.append(len(how["earlier"]))
         with monkeypatch.context() as m:
             m.setattr(examining.Run, "read", lambda _: kept)
-            return real(path, **how)
+            found, one = real(path, **how)
+            return found, dataclasses.replace(one, step=10 * len(seen))
 
     monkeypatch.setattr(examining, "examine", examine)
     found = list(examining.follow(slow, batches=2, pause=0.0))

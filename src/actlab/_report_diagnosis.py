@@ -50,7 +50,7 @@ def _header(found: Diagnosis) -> str:
 def _findings(found: Diagnosis) -> str:
     if not found.findings:
         return ""
-    return section(Both("Findings", "发现"), *map(_finding, found.findings))
+    return section(Both("Findings", "发现"), *map(_finding, sorted(found.findings, key=lambda one: one.severity == "note")))
 
 
 def _finding(one: Finding) -> str:
@@ -119,7 +119,7 @@ def _dead(found: Diagnosis) -> str:
         "对所有样本都无输出的单元所占百分比，随训练步数变化：起始时与每个检查过的检查点。",
     )
     title = Both("Dead units, per cent, over the training", "训练中死亡单元的百分比")
-    figure = f'<figure><figcaption id="dead-title">{html(title)}</figcaption>{chart(draw_dead, shown, names[:_MOST], name="dead")}</figure>'
+    figure = f'<figure style="max-width: 36rem"><figcaption id="dead-title">{html(title)}</figcaption>{chart(draw_dead, shown, names[:_MOST], name="dead")}</figure>'
     return section(
         Both("Dead, dormant, revived", "死亡、休眠与恢复"), note(words_), f'<div class="charts">{figure}</div>'
     )

@@ -55,6 +55,8 @@ def follow(directory: str | Path, *, batches: int = 64, pause: float = 1.0) -> I
         if stamp is not None and stamp != seen:
             seen = stamp
             found, one = examine(path, batches=batches, trials=False, earlier=earlier)
+            if earlier and earlier[-1].step == one.step:
+                continue  # the weights of the last checkpoint, written once more as those of a finished run
             earlier = (*found.checkpoints[:1], *found.checkpoints[1:][-_MOST:])
             yield found, one.step
         elif ended:
