@@ -156,12 +156,12 @@ class LayerStream:
 
 
 def effective_rank(out: Tensor, axis: int) -> float:
-    """exp of the entropy of the squared singular values of (samples, units), at most 256 of each, after taking off each unit's mean.
+    """exp of the entropy of the squared singular values of (samples, units), at most 128 of each, after taking off each unit's mean.
 
     0 where every unit is the same for every sample. Source: Roy & Vetterli 2007, EUSIPCO.
     """
     matrix = out.detach().movedim(axis, -1).reshape(-1, out.shape[axis])
-    matrix = matrix[:: -(-len(matrix) // 256)][:, :256].double()
+    matrix = matrix[:: -(-len(matrix) // 128)][:, :128].double()
     if not matrix.isfinite().all() or len(matrix) < 2:
         return math.nan
     size = float(matrix.norm())
