@@ -262,3 +262,87 @@ class Attempt(Record):
     verdict: Literal["better", "worse", "practically equal", "undecided"]
     learns: tuple[bool, bool] | None = None  # without, with: clearly better than guessing
     more_seeds: int = 0  # about so many more would decide
+
+
+Stage = Literal["tuning", "screening", "confirmation"]
+
+
+class Declaration(Record):
+    """All that a comparison decides before its first training: `compare.toml`."""
+
+    target: str  # a recipe, or file.py:callable that returns the network
+    data: str = ""  # of a network of one's own: file.py:callable that returns the parts
+    candidates: tuple[str, ...]
+    baseline: str
+    metric: Literal["loss", "accuracy"] = "accuracy"
+    margin: float = Field(default=0.005, gt=0)  # smallest difference of interest, in the unit of the metric
+    steps: int = Field(default=300, ge=1)  # of every training
+    rates: tuple[float, ...] = ()  # learning rates that every candidate is tried with, ascending
+    tuning_seeds: tuple[int, ...] = (1001, 1002)
+    screening_seeds: tuple[int, ...] = (2001, 2002, 2003, 2004, 2005)
+    confirmation_seeds: tuple[int, ...] = tuple(range(3001, 3011))
+    finalists: int = Field(default=3, ge=1)  # confirmed beside the baseline
+    alpha: float = Field(default=0.05, gt=0, lt=0.5)
+    settings: dict[str, Any] = Field(default_factory=dict)  # of the training, as `fit` takes them
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Of the metric."""
+        return self.metric == "accuracy"
+
+
+class Trial(Record):
+    """One training of a comparison."""
+
+    candidate: str
+    rate: float
+    seed: int
+    stage: Stage
+    value: float  # of the metric: on validation data in tuning and screening, on the last part in confirmation; chance level where it diverged
+    diverged: bool = False
+    seconds_per_step: float | None = None  # of the training loop, where trainings were not batched
+    curve: tuple[tuple[int, float], ...] = ()  # steps, mean training loss since the one before
+    reused: bool = Field(default=False, exclude=True)
+
+
+class Tuned(Record):
+    """The learning rate a candidate goes on with."""
+
+    candidate: str
+    rate: float
+    tried: tuple[tuple[float, float], ...]  # rates, mean of the metric over the tuning seeds
+    at_edge: bool = False  # best at the end of a grid that was extended twice: it cannot win
+
+
+class Contrast(Record):
+    """A finalist against the baseline, over the same seeds."""
+
+    candidate: str
+    mean: float  # of the metric
+    difference: float  # candidate minus baseline
+    low: float  # paired t interval, at 1 - alpha over the number of finalists
+    high: float
+    p: float
+    p_adjusted: float  # Holm
+    p_equal: float  # two one-sided tests against the margin, Holm
+    p_sign_flip: float | None
+    verdict: Literal["better", "worse", "practically equal", "undecided"]
+    more_seeds: int
+    diverged: int  # of its trainings
+    diverged_low: float  # Wilson interval of the rate
+    diverged_high: float
+
+
+class Comparison(Record):
+    """A declaration, everything that was trained for it, and what follows."""
+
+    declaration: Declaration
+    part: Literal["test", "validation"]  # on which the confirmation was scored
+    trials: tuple[Trial, ...]
+    tuned: tuple[Tuned, ...]
+    screened: tuple[tuple[str, float], ...]  # candidates and their mean, best first: exploratory
+    contrasts: tuple[Contrast, ...]
+    best: tuple[str, ...]  # the set of best among those confirmed
+    seconds_per_step: dict[str, float] = Field(default_factory=dict)
+    versions: dict[str, str] = Field(default_factory=dict)
+    machine: str = ""

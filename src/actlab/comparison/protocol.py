@@ -1,0 +1,174 @@
+"""The protocol: learning rates are tuned, all candidates screened, the best confirmed on fresh paired seeds. Only the last stage gives a verdict.
+
+Every step asks `train` for a list of jobs and reads their values; what trains them, and where, is not known here.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from statistics import mean, median
+from typing import Literal
+
+from .. import __version__
+from .._language import say
+from ..errors import UsageError
+from ..intervals import attainable, best_set, judge, paired, wilson
+from ..records import Comparison, Contrast, Declaration, Stage, Trial, Tuned
+
+RATES = tuple(10.0 ** (exponent / 2) for exponent in range(-7, 0))  # seven over three decades
+_EXTENSIONS, _MORE = 2, 2  # how often a grid is extended, and by how many rates, at the grid's own ratio
+
+
+@dataclass(frozen=True)
+class Job:
+    """A training to be done."""
+
+    candidate: str
+    rate: float
+    seed: int
+    stage: Stage
+
+
+Train = Callable[[Sequence[Job]], Sequence[Trial]]
+
+
+def check(declared: Declaration) -> Declaration:
+    """The declaration with its grid filled in; raises UsageError for one that no result could satisfy."""
+    names = declared.candidates
+    if len(set(names)) < len(names) or len(names) < 2:
+        raise UsageError(say(f"expected two candidates or more, each once; got {', '.join(names)}", f"至少需要两个候选，且不可重复；得到 {'、'.join(names)}"))  # fmt: skip
+    if declared.baseline not in names:
+        raise UsageError(
+            say(f"the baseline '{declared.baseline}' is not among the candidates {', '.join(names)}", f"基线“{declared.baseline}”不在候选 {'、'.join(names)} 之中")
+        )  # fmt: skip
+    seeds = (*declared.tuning_seeds, *declared.screening_seeds, *declared.confirmation_seeds)
+    if len(set(seeds)) < len(seeds) or not declared.tuning_seeds or not declared.screening_seeds:
+        raise UsageError(
+            say("expected seeds for tuning, screening and confirmation, none of them twice", "调参、初筛与确认都需要种子，且互不相同")
+        )  # fmt: skip
+    rates = tuple(sorted(declared.rates)) or RATES
+    if len(set(rates)) < 3 or rates[0] <= 0:
+        raise UsageError(say(f"expected three different learning rates above 0 or more; got {len(set(rates))}", f"至少需要三个大于 0 且不同的学习率；得到 {len(set(rates))} 个"))  # fmt: skip
+    finalists = min(declared.finalists, len(names) - 1)
+    pairs = len(declared.confirmation_seeds)
+    if pairs < 2 or not attainable(pairs, finalists, declared.alpha):
+        least = next(n for n in range(2, 100) if attainable(n, finalists, declared.alpha))
+        raise UsageError(
+            say(
+                f"{pairs} confirmation seeds cannot decide between {finalists} finalists and the baseline at alpha {declared.alpha:g}, whatever they show; take {least} or more",
+                f"{pairs} 个确认种子无论结果如何，都无法在 alpha {declared.alpha:g} 下判定 {finalists} 个入围者与基线；请至少用 {least} 个",
+            )
+        )
+    return declared.model_copy(update={"rates": rates, "finalists": finalists})
+
+
+def trainings(declared: Declaration) -> tuple[int, int]:
+    """How many trainings the declaration asks for, at least and at most (every grid extended twice)."""
+    declared = check(declared)
+    each, seeds = len(declared.candidates), len(declared.tuning_seeds)
+    others = each * len(declared.screening_seeds) + (1 + declared.finalists) * len(declared.confirmation_seeds)
+    least = each * seeds * len(declared.rates) + others
+    return least, least + each * seeds * _EXTENSIONS * _MORE
+
+
+def compare(declared: Declaration, train: Train, *, part: Literal["test", "validation"] = "test") -> Comparison:
+    """Carry out a declaration; `train` does the jobs it is given and returns a trial for each, in their order.
+
+    The same declaration with the same trials gives the same record; the order of the candidates changes nothing but their order.
+    Raises UsageError, before any training, for a declaration that cannot be decided.
+    """
+    declared = check(declared)
+    trials: list[Trial] = []
+
+    def run(jobs: Iterable[Job]) -> list[Trial]:
+        done = list(train(list(jobs)))
+        trials.extend(done)
+        return done
+
+    tuned = _tune(declared, run)
+    rates = {one.candidate: one.rate for one in tuned}
+
+    def stage(name: Stage, who: Iterable[str], seeds: Sequence[int]) -> dict[str, list[float]]:
+        who = list(who)
+        done = run(Job(one, rates[one], seed, name) for one in who for seed in seeds)
+        return {one: [trial.value for trial in done if trial.candidate == one] for one in who}
+
+    screened = stage("screening", declared.candidates, declared.screening_seeds)
+    ranked = sorted(screened.items(), key=lambda one: (_worse(declared, mean(one[1])), one[0]))
+    chosen = [name for name, _ in ranked if name != declared.baseline][: declared.finalists]
+    values = stage("confirmation", [declared.baseline, *chosen], declared.confirmation_seeds)
+    times: dict[str, list[float]] = {}
+    for one in trials:
+        if one.seconds_per_step is not None and one.stage != "tuning":
+            times.setdefault(one.candidate, []).append(one.seconds_per_step)
+    return Comparison(
+        declaration=declared, part=part, trials=tuple(trials), tuned=tuple(tuned), screened=tuple((name, mean(found)) for name, found in ranked),
+        contrasts=tuple(_contrasts(declared, values, tuned, trials)), best=_best(declared, values, tuned),
+        seconds_per_step={name: median(found) for name, found in times.items()}, versions={"actlab": __version__},
+    )  # fmt: skip
+
+
+def _worse(declared: Declaration, value: float) -> float:
+    """A number that is larger the worse a value is."""
+    return -value if declared.higher_is_better else value
+
+
+def _tune(declared: Declaration, run: Callable[[Iterable[Job]], list[Trial]]) -> list[Tuned]:
+    """The best rate of each candidate on the tuning seeds; a best one at the end of the grid extends it there."""
+    tried: dict[str, dict[float, float]] = {name: {} for name in declared.candidates}
+    grid = {name: list(declared.rates) for name in declared.candidates}
+    for extension in range(_EXTENSIONS + 1):
+        jobs = [
+            Job(name, rate, seed, "tuning") for name in grid for rate in grid[name] for seed in declared.tuning_seeds
+        ]
+        if not jobs:
+            break
+        found: dict[tuple[str, float], list[float]] = {}
+        for one in run(jobs):
+            found.setdefault((one.candidate, one.rate), []).append(one.value)
+        for (name, rate), values in found.items():
+            tried[name][rate] = mean(values)
+        grid = {name: _beyond(declared, tried[name]) for name in grid} if extension < _EXTENSIONS else {}
+    return [
+        Tuned(candidate=name, rate=_best_rate(declared, tried[name]), tried=tuple(sorted(tried[name].items())), at_edge=bool(_beyond(declared, tried[name])))
+        for name in declared.candidates
+    ]  # fmt: skip
+
+
+def _best_rate(declared: Declaration, tried: dict[float, float]) -> float:
+    """Of equals the smaller, which is the safer."""
+    return min(sorted(tried), key=lambda rate: _worse(declared, tried[rate]))
+
+
+def _beyond(declared: Declaration, tried: dict[float, float]) -> list[float]:
+    """The next rates on the side where the best one lies at the end; none where it lies inside."""
+    rates = sorted(tried)
+    best = _best_rate(declared, tried)
+    ratio = (declared.rates[-1] / declared.rates[0]) ** (1 / (len(declared.rates) - 1))
+    if best == rates[-1]:
+        return [best * ratio ** (step + 1) for step in range(_MORE)]
+    return [best / ratio ** (step + 1) for step in range(_MORE)] if best == rates[0] else []
+
+
+def _contrasts(declared: Declaration, values: dict[str, list[float]], tuned: list[Tuned], trials: list[Trial]) -> Iterable[Contrast]:  # fmt: skip
+    base = values[declared.baseline]
+    differences = {name: [a - b for a, b in zip(found, base, strict=True)] for name, found in values.items() if name != declared.baseline}  # fmt: skip
+    judged = judge(differences, declared.margin, declared.alpha, higher_is_better=declared.higher_is_better)
+    edges = {one.candidate for one in tuned if one.at_edge}
+    for name, one in judged.items():
+        shown = paired(differences[name], 1 - declared.alpha / len(differences))
+        diverged = sum(trial.diverged for trial in trials if trial.candidate == name and trial.stage == "confirmation")
+        low, high = wilson(diverged, len(base))
+        # a rate at the edge of its grid is not known to be the best one: whoever has it cannot win, on either side
+        unsure = (one.verdict == "better" and name in edges) or (one.verdict == "worse" and declared.baseline in edges)
+        yield Contrast(
+            candidate=name, mean=mean(values[name]), difference=shown.mean, low=shown.low, high=shown.high, p=one.paired.p, p_adjusted=one.p_adjusted,
+            p_equal=one.p_tost, p_sign_flip=one.p_sign_flip, verdict="undecided" if unsure else one.verdict, more_seeds=one.more_seeds,
+            diverged=diverged, diverged_low=low, diverged_high=high,
+        )  # fmt: skip
+
+
+def _best(declared: Declaration, values: dict[str, list[float]], tuned: list[Tuned]) -> tuple[str, ...]:
+    """The set of best, without those whose rate lies at an edge; empty where nobody is left."""
+    edges = {one.candidate for one in tuned if one.at_edge}
+    found = best_set(values, declared.alpha, higher_is_better=declared.higher_is_better)
+    return tuple(name for name in found if name not in edges)
