@@ -271,7 +271,7 @@ class Declaration(Record):
     """All that a comparison decides before its first training: `compare.toml`."""
 
     target: str  # a recipe, or file.py:callable that returns the network
-    data: str = ""  # of a network of one's own: file.py:callable that returns the parts
+    factor: Literal["activation", "init", "model"] = "activation"  # what the candidates are
     candidates: tuple[str, ...]
     baseline: str
     metric: Literal["loss", "accuracy"] = "accuracy"
@@ -283,7 +283,7 @@ class Declaration(Record):
     confirmation_seeds: tuple[int, ...] = tuple(range(3001, 3011))
     finalists: int = Field(default=3, ge=1)  # confirmed beside the baseline
     alpha: float = Field(default=0.05, gt=0, lt=0.5)
-    settings: dict[str, Any] = Field(default_factory=dict)  # of the training, as `fit` takes them
+    plan: dict[str, Any] = Field(default_factory=dict)  # data, model and settings of the trainings, as `config.toml` has them
 
     @property
     def higher_is_better(self) -> bool:
@@ -300,9 +300,9 @@ class Trial(Record):
     stage: Stage
     value: float  # of the metric: on validation data in tuning and screening, on the last part in confirmation; chance level where it diverged
     diverged: bool = False
-    seconds_per_step: float | None = None  # of the training loop, where trainings were not batched
     curve: tuple[tuple[int, float], ...] = ()  # steps, mean training loss since the one before
-    reused: bool = Field(default=False, exclude=True)
+    # of the training loop, where it was not batched; kept apart, for it is no part of the result
+    seconds_per_step: float | None = Field(default=None, exclude=True)
 
 
 class Tuned(Record):
@@ -343,6 +343,5 @@ class Comparison(Record):
     screened: tuple[tuple[str, float], ...]  # candidates and their mean, best first: exploratory
     contrasts: tuple[Contrast, ...]
     best: tuple[str, ...]  # the set of best among those confirmed
-    seconds_per_step: dict[str, float] = Field(default_factory=dict)
+    seconds_per_step: dict[str, float] = Field(default_factory=dict, exclude=True)  # medians; `costs.json` holds them
     versions: dict[str, str] = Field(default_factory=dict)
-    machine: str = ""

@@ -39,7 +39,7 @@ def matched_dropout(model: nn.Module, activation: str) -> nn.Module:
     if activations.get(activation).name != "selu":
         return model
     for name, one in list(model.named_modules()):
-        if type(one).__name__ == "Dropout" and isinstance(one, nn.Module) and getattr(one, "p", 0.0):
+        if type(one) is nn.Dropout and one.p:
             parent = model.get_submodule(name.rpartition(".")[0])
             setattr(parent, name.rpartition(".")[2], nn.AlphaDropout(one.p))
     return model

@@ -100,9 +100,10 @@ def compare(declared: Declaration, train: Train, *, part: Literal["test", "valid
     for one in trials:
         if one.seconds_per_step is not None and one.stage != "tuning":
             times.setdefault(one.candidate, []).append(one.seconds_per_step)
+    contrasts = tuple(_contrasts(declared, values, tuned, trials))
     return Comparison(
         declaration=declared, part=part, trials=tuple(trials), tuned=tuple(tuned), screened=tuple((name, mean(found)) for name, found in ranked),
-        contrasts=tuple(_contrasts(declared, values, tuned, trials)), best=_best(declared, values, tuned),
+        contrasts=contrasts, best=_best(declared, values, tuned, contrasts),
         seconds_per_step={name: median(found) for name, found in times.items()}, versions={"actlab": __version__},
     )  # fmt: skip
 
@@ -167,8 +168,13 @@ def _contrasts(declared: Declaration, values: dict[str, list[float]], tuned: lis
         )  # fmt: skip
 
 
-def _best(declared: Declaration, values: dict[str, list[float]], tuned: list[Tuned]) -> tuple[str, ...]:
-    """The set of best, without those whose rate lies at an edge; empty where nobody is left."""
+def _best(declared: Declaration, values: dict[str, list[float]], tuned: list[Tuned], contrasts: Sequence[Contrast]) -> tuple[str, ...]:  # fmt: skip
+    """The set of best: who is not significantly worse than any other, and who is practically equal to one of these; nobody with a rate at an edge."""
     edges = {one.candidate for one in tuned if one.at_edge}
-    found = best_set(values, declared.alpha, higher_is_better=declared.higher_is_better)
+    found = list(best_set(values, declared.alpha, higher_is_better=declared.higher_is_better))
+    equal = [one.candidate for one in contrasts if one.verdict == "practically equal"]
+    if declared.baseline in found:
+        found += [name for name in equal if name not in found]
+    elif set(equal) & set(found):
+        found += [declared.baseline]
     return tuple(name for name in found if name not in edges)

@@ -42,8 +42,8 @@ class Facts:
         **details: object,
     ) -> Finding:
         """A finding against one of the limits, or against what follows from it, in the unit of the value."""
-        threshold = getattr(self.limits, limit, 0.0) if threshold is None else threshold
+        against = float(getattr(self.limits, limit, 0.0)) if threshold is None else threshold
         return Finding(
-            rule=rule, severity=severity, layer=layer, value=value, threshold=threshold, source=SOURCES[limit],
+            rule=rule, severity=severity, layer=layer, value=value, threshold=against, source=SOURCES[limit],
             samples=self.samples, details=details,
         )  # fmt: skip

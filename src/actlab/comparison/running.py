@@ -1,0 +1,227 @@
+"""Doing the jobs of a comparison: in this process or several, batched where that is exact and sooner, every finished trial on disk at once."""
+
+import json
+import math
+import os
+import re
+from collections.abc import Callable, Sequence
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+
+from .._files import write_whole
+from .._language import say
+from ..errors import ActlabError, UsageError
+from ..records import Declaration, Epoch, Evaluation, Trial
+from ..train import Diverged, Parts, Settings, fit
+from .batched import NotBatched, train_batched, why_not, worth
+from .protocol import Job
+
+_TOGETHER = (
+    16  # trainings of one batch; it does not depend on the number of workers, so that these do not show in the numbers
+)
+
+
+class Subject(Protocol):
+    """What is compared: a network and data for every candidate and seed."""
+
+    fixed: bool  # whether the data are the same for every seed
+    loss: Callable[[Any, Any], Any] | None
+
+    def model(self, candidate: str, seed: int) -> nn.Module:
+        """The network as its training begins."""
+        ...
+
+    def parts(self, seed: int) -> Parts:
+        """Data, split as the seed says."""
+        ...
+
+    def settings(self, candidate: str, rate: float, seed: int) -> Settings:
+        """Of one training."""
+        ...
+
+
+Opener = Callable[[Declaration], Subject]  # a function of a module, for other processes import it
+
+
+class Runner:
+    """Trains what `compare` asks for. What stands in `folder` already is read, not trained again."""
+
+    def __init__(
+        self, declared: Declaration, opener: Opener, folder: Path, *, workers: int = 1,
+        show: Callable[[Trial, int], None] = lambda trial, left: None,
+    ):  # fmt: skip
+        if workers < 1:
+            raise UsageError(say(f"workers must be at least 1; got {workers}", f"进程数至少为 1；得到 {workers}"))
+        self.declared, self.opener, self.folder = declared, opener, folder
+        self.workers, self.show = workers, show
+        self.subject = _open(opener, declared.model_dump_json())
+
+    @property
+    def part(self) -> Any:
+        """On which the confirmation is scored."""
+        return "validation" if self.subject.parts(self.declared.confirmation_seeds[0]).test is None else "test"
+
+    def __call__(self, jobs: Sequence[Job]) -> list[Trial]:
+        """A trial for every job, in their order."""
+        known = {job: _read(_file(self.folder, job)) for job in jobs}
+        missing = [job for job in jobs if known[job] is None]
+        groups = self._groups(missing)
+        threads = max(1, (os.cpu_count() or 1) // self.workers)
+        work = [(self.opener, self.declared.model_dump_json(), group, self.folder, threads) for group in groups]
+        left = len(missing)
+        for done in _parallel(work, self.workers):
+            for job, trial in done:
+                known[job] = trial
+                left -= 1
+                self.show(trial, left)
+        return [trial for job in jobs if (trial := known[job]) is not None]
+
+    def _groups(self, jobs: list[Job]) -> list[list[Job]]:
+        """Jobs that are trained together: of one candidate and stage where they can be one batch, else one by one."""
+        groups: dict[Any, list[list[Job]]] = {}
+        for job in sorted(jobs, key=lambda one: (one.candidate, one.stage, one.rate, one.seed)):
+            found = groups.setdefault((job.candidate, job.stage), [[]])
+            if found[-1] and (len(found[-1]) == _TOGETHER or not self._together(job.candidate)):
+                found.append([])
+            found[-1].append(job)
+        return [group for found in groups.values() for group in found]
+
+    @cache  # noqa: B019  (a runner lives as long as its comparison)
+    def _together(self, candidate: str) -> bool:
+        if not self.subject.fixed:
+            return False
+        seeds = self.declared.tuning_seeds[:2]
+        models = [self.subject.model(candidate, seed) for seed in seeds]
+        settings = [self.subject.settings(candidate, self.declared.rates[0], seed) for seed in seeds]
+        parts = self.subject.parts(seeds[0])
+        return worth(models * 2) and why_not(models, settings, parts=parts, loss=self.subject.loss) is None
+
+
+def _parallel(work: list[Any], workers: int) -> Any:
+    """Results as they come."""
+    if workers == 1 or len(work) < 2:
+        return (_work(*one) for one in work)
+    try:
+        from joblib import Parallel, delayed
+    except ImportError:
+        raise ActlabError(
+            say("several workers need joblib, which is not installed; run: pip install 'actlab[compare]'", "多进程需要 joblib；请运行：pip install 'actlab[compare]'")
+        ) from None  # fmt: skip
+    return Parallel(n_jobs=workers, return_as="generator_unordered")(delayed(_work)(*one) for one in work)
+
+
+@lru_cache(maxsize=4)
+def _open(opener: Opener, declared: str) -> Subject:
+    return opener(Declaration.model_validate_json(declared))
+
+
+def _work(opener: Opener, declared: str, jobs: list[Job], folder: Path, threads: int) -> list[tuple[Job, Trial]]:
+    """Train these jobs, together or one after another, and write each trial when it is done."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        subject, found = _open(opener, declared), Declaration.model_validate_json(declared)
+        return [(job, _write(_file(folder, job), trial)) for job, trial in _trained(subject, found, jobs)]
+    finally:
+        torch.set_num_threads(before)
+
+
+def _trained(subject: Subject, declared: Declaration, jobs: list[Job]) -> Any:
+    if len(jobs) > 1:
+        models = [subject.model(job.candidate, job.seed) for job in jobs]
+        settings = [subject.settings(job.candidate, job.rate, job.seed) for job in jobs]
+        try:
+            outcomes = train_batched(models, _parts(subject, jobs[0]), settings=settings, loss=subject.loss)
+        except NotBatched:  # its first batch showed what the two networks that were asked did not
+            outcomes = None
+        if outcomes is not None:
+            for job, one in zip(jobs, outcomes, strict=True):
+                yield job, _trial(subject, declared, job, one.epochs, one.test, one.diverged, None)
+            return
+    for job in jobs:
+        yield job, _alone(subject, declared, job)
+
+
+def _alone(subject: Subject, declared: Declaration, job: Job) -> Trial:
+    settings = subject.settings(job.candidate, job.rate, job.seed)
+    try:
+        run = fit(subject.model(job.candidate, job.seed), _parts(subject, job), settings=settings, loss=subject.loss)
+    except Diverged:
+        return _trial(subject, declared, job, (), None, True, None)
+    return _trial(subject, declared, job, run.epochs, run.test, False, run.clock.training / max(1, run.steps))
+
+
+def _parts(subject: Subject, job: Job) -> Parts:
+    """Only the confirmation sees the test part."""
+    parts = subject.parts(job.seed)
+    if job.stage == "confirmation":
+        return parts
+    return Parts(parts.train, parts.validation, None, parts.prepare, parts.facts, parts.scores)
+
+
+def _trial(
+    subject: Subject, declared: Declaration, job: Job, epochs: Sequence[Epoch], test: Evaluation | None, diverged: bool, seconds: float | None,
+) -> Trial:  # fmt: skip
+    value = None
+    if not diverged:
+        last = epochs[-1]
+        shown = test if test is not None else last
+        value = getattr(shown, declared.metric if test is not None else f"validation_{declared.metric}")
+        if value is None:
+            raise UsageError(
+                say(f"there is no validation {declared.metric} for '{declared.target}': compare by --metric loss, or hold validation data out", f"“{declared.target}”没有验证{declared.metric}：请用 --metric loss，或留出验证数据")
+            )  # fmt: skip
+        diverged = not math.isfinite(value)
+    if diverged:
+        parts = subject.parts(job.seed)
+        scored = parts.test if job.stage == "confirmation" and parts.test is not None else parts.validation
+        value = chance(scored, declared.metric)
+    assert value is not None
+    curve = tuple((one.step, one.train_loss) for one in epochs)
+    return Trial(
+        candidate=job.candidate, rate=job.rate, seed=job.seed, stage=job.stage, value=value, diverged=diverged, curve=curve, seconds_per_step=seconds,
+    )  # fmt: skip
+
+
+def chance(part: Any, metric: str) -> float:
+    """What a guess gets: accuracy of the most frequent class, or the loss of knowing the frequencies; of numbers their variance."""
+    _, targets = part[torch.arange(len(part))]
+    if targets.is_floating_point():
+        return float(targets.double().var(correction=0))
+    share = torch.bincount(targets.flatten()[targets.flatten() >= 0]).double()
+    share = share[share > 0] / share.sum()
+    return float(share.max()) if metric == "accuracy" else float(-(share * share.log()).sum())
+
+
+def _file(folder: Path, job: Job) -> Path:
+    name = re.sub(r"[^\w.-]", "_", job.candidate)
+    return folder / "trials" / f"{name}-{job.rate:.9g}-{job.seed}.json"
+
+
+def _write(file: Path, trial: Trial) -> Trial:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ActlabError(
+            say(f"cannot write '{file}' ({error.strerror})", f"无法写入“{file}”（{error.strerror}）")
+        ) from error
+    text = json.dumps({"trial": trial.model_dump(mode="json"), "seconds_per_step": trial.seconds_per_step}) + "\n"
+    write_whole(file, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    return trial
+
+
+def _read(file: Path) -> Trial | None:
+    """A finished trial; None where there is none. Raises ActlabError for a file that is damaged."""
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+        return Trial.model_validate({**found["trial"], "seconds_per_step": found["seconds_per_step"]})
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ActlabError(
+            say(f"the trial '{file}' cannot be read ({type(error).__name__}); remove it, and it is trained again", f"无法读取试验“{file}”（{type(error).__name__}）；删除后将重新训练")
+        ) from error  # fmt: skip
