@@ -147,13 +147,13 @@ def test_overhead_of_watching():
         for kind, found in took.items():
             model = mlp(nn.ReLU, 3, 512, 256)
             w = watch(model) if kind == "watched" else None
-            began = time.perf_counter()
+            began = time.process_time()
             if w is None:
                 losses(model, data, None)
             else:
                 with w:
                     losses(model, data, None)
-            found.append(time.perf_counter() - began)
+            found.append(time.process_time() - began)
     assert min(took["watched"]) < 1.3 * min(took["plain"]), took
 
 

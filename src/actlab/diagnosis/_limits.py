@@ -16,7 +16,7 @@ class Thresholds:
     update_high: float = 0.2
     loss_factor: float = 2.0  # of guessing
     one_batch: float = 0.7  # of the loss on it before it is learnt by heart
-    uniform: float = 0.999  # entropy over its largest
+    uniform: float = 0.9999  # entropy over its largest
     collapsed: float = 0.1
     weight_gain: float = 0.2
     rank: float = 0.5
@@ -29,7 +29,7 @@ class Thresholds:
 
 
 SOURCES = {
-    "dead_share": "measured: healthy ReLU networks have fewer than 15 % after a full pass",
+    "dead_share": "measured: healthy ReLU networks have fewer than 15 % after a full pass; deep ones as torch starts them up to 60 %, which is only noted",
     "flat_share": "Glorot & Bengio 2010, AISTATS: half of the inputs on the flat part",
     "gradient_ratio": "Glorot & Bengio 2010, AISTATS; the measured healthy networks stay within a factor of 1000",
     "signal_step": "He et al. 2015, arXiv:1502.01852: a matched start keeps the size from layer to layer",

@@ -13,7 +13,18 @@ from torch.overrides import TorchFunctionMode
 from .._exchanging import known_as
 from ..layers import Attention
 from . import _attention
-from ._functions import ACTIVATIONS, ATTENTION, RANDOM, WEIGHTED, curve, is_weighted, slope, unit_axis
+from ._functions import (
+    ACTIVATIONS,
+    ATTENTION,
+    NORMS,
+    RANDOM,
+    WEIGHTED,
+    curve,
+    is_weighted,
+    normalises,
+    slope,
+    unit_axis,
+)
 from ._streams import LayerStream, SiteStream, kept
 
 _MOST = 400  # sites, and layers, that are followed; a network that calls one cell for every step has no end of them
@@ -22,23 +33,27 @@ _MOST = 400  # sites, and layers, that are followed; a network that calls one ce
 class Probe:
     """Attached to a network, it fills streams while `looking`; `close` takes every hook away.
 
-    `first_bad` names the first call whose output is not finite though its inputs are, forward; `bad_gradient` the same on the way back.
+    `first_bad` names the first call whose output is not finite though its inputs are, forward; `bad_gradient` the layer with weights at whose
+    output the gradient is not finite first; `bad_input` the first pass whose inputs are not. What fails to look goes to `unseen`: nothing is
+    ever raised into the pass.
     """
 
-    def __init__(self, model: nn.Module):
-        self.model = model
+    def __init__(self, model: nn.Module, *, again: bool = False):
+        self.model, self.again = model, again
         self.looking = True
         self.by_lag = False  # make inputs of recurrent layers ask for gradients; only on a copy of the user's network
         self.sites: dict[str, SiteStream] = {}
         self.layers: dict[str, LayerStream] = {}
         self.heads: dict[str, list[list[float]]] = {}
-        self.padding: dict[
-            str, list[float]
-        ] = {}  # share of the weights that lies on padding, for queries that are none
+        # share of the weights that lies on padding, for queries that are none
+        self.padding: dict[str, list[float]] = {}
         self.unseen: dict[str, None] = {}
         self.first_bad: tuple[str, int] | None = None
         self.bad_gradient: str | None = None
+        self.bad_input: int | None = None
         self.passes = 0
+        self._ran: tuple[str, str] = ("", "")  # name and kind of the layer with weights that ran last in this pass
+        self._normed = False  # whether a normalisation has run since
         self._stack: list[str] = []
         self._inside = 0  # depth within an activation or an attention module, whose own calls are not looked at
         self._calls: Counter[str] = Counter()
@@ -48,9 +63,17 @@ class Probe:
         self._open = False
         self._names = {module: name for name, module in model.named_modules()}
         self._handles: list[Any] = []
-        for module in self._names:
-            self._handles.append(module.register_forward_pre_hook(self._enter, with_kwargs=True))
-            self._handles.append(module.register_forward_hook(self._leave, with_kwargs=True, always_call=True))
+        if not again:
+            self.attach()
+
+    def attach(self) -> None:
+        """Put the hooks on."""
+        for module, name in self._names.items():
+            try:
+                self._handles.append(module.register_forward_pre_hook(self._enter, with_kwargs=True))
+                self._handles.append(module.register_forward_hook(self._leave, with_kwargs=True, always_call=True))
+            except RuntimeError:  # a ScriptModule
+                self.unseen[name] = None
 
     def close(self) -> None:
         """Take all hooks away."""
@@ -65,31 +88,30 @@ class Probe:
         if module is self.model:
             self._stop()
             self._stack, self._pending, self._pads, self._inside = [], [], [], 0
+            self._ran, self._normed = ("", ""), False
             self._calls.clear()
             if self.looking:
                 self.passes += 1
+                if self.bad_input is None and not _finite((given, named)):
+                    self.bad_input = self.passes
                 self._mode.__enter__()
                 self._open = True
         if not self._open:
             return None
         self._stack.append(self._names[module])
-        found = known_as(module) if given and torch.is_tensor(given[0]) else None
+        x = given[0] if given else named.get("input")
+        found = known_as(module) if torch.is_tensor(x) else None
         whole = found is not None or isinstance(module, nn.MultiheadAttention | Attention | nn.RNNBase)
         if found is not None and not self._inside:  # before it runs, for it may write into its input
             pointwise = all(one.numel() == 1 for one in module.parameters())
             with torch._C.DisableTorchFunction():
-                self._site(self._call(self._names[module]), found[0], partial(type(module).forward, module), given[0], pointwise)  # fmt: skip
+                self._site(self._call(self._names[module]), found[0], partial(type(module).forward, module), x, pointwise)  # fmt: skip
         self._pending.append(whole)
         self._inside += whole
-        if (
-            self.by_lag
-            and isinstance(module, nn.RNNBase)
-            and torch.is_tensor(given[0])
-            and given[0].is_floating_point()
-        ):
-            free = given[0] if given[0].requires_grad else given[0].detach().requires_grad_()
+        if self.by_lag and isinstance(module, nn.RNNBase) and torch.is_tensor(x) and x.is_floating_point():
+            free = x if x.requires_grad else x.detach().requires_grad_()
             self._by_lag(module, free)
-            return (free, *given[1:]), named
+            return ((free, *given[1:]), named) if given else (given, {**named, "input": free})
         return None
 
     def _leave(self, module: nn.Module, given: tuple[Any, ...], named: dict[str, Any], out: Any) -> None:
@@ -97,30 +119,46 @@ class Probe:
             return
         if module is self.model:
             self._stop()
-            self._look_for_bad(module, given, out)
+            self._look_for_bad(module, (given, named), out)
             return
-        self._stack.pop()
+        if not self._pending:  # a pass within a pass, as checkpointing makes them
+            return
+        name = self._stack.pop()
         self._inside -= self._pending.pop()
         with torch._C.DisableTorchFunction():
-            if not self._inside and is_weighted(module):
-                self._layer(self._call(self._names[module]), type(module).__name__, out)
-            if isinstance(module, nn.Embedding) and module.padding_idx is not None and given and given[0].dim() == 2:
-                self._pads.append(given[0] == module.padding_idx)
-            if isinstance(module, nn.MultiheadAttention | Attention):
-                self._attention(self._names[module], module, given, named)
-            self._look_for_bad(module, given, out)
+            try:
+                self._look(name, module, given, named, out)
+            except (RuntimeError, ValueError, IndexError, TypeError, AttributeError):
+                self.unseen[name] = None
+
+    def _look(self, name: str, module: nn.Module, given: tuple[Any, ...], named: dict[str, Any], out: Any) -> None:
+        """At a module that has run."""
+        self._normed |= normalises(module)
+        if not self._inside and is_weighted(module):
+            self._layer(self._call(name), type(module).__name__, out)
+        if isinstance(module, nn.Embedding) and module.padding_idx is not None and given and given[0].dim() == 2:
+            self._pads.append(given[0] == module.padding_idx)
+        if isinstance(module, nn.MultiheadAttention | Attention):
+            self._attend(name, lambda: _attention.of_module(module, given, named))
+        self._look_for_bad(module, (given, named), out)
 
     def function(self, kind: str, function: Any, given: tuple[Any, ...], named: dict[str, Any], run: Any) -> Any:
         """A call of an activation, a layer or attention that is no module; `run` does it."""
         where = self._stack[-1] if self._stack else ""
         name = f"{where}.{kind}" if where else kind
+        if kind == "norm":
+            self._normed = True
+            return run()
         if kind == "attention":
             self._attend(name, lambda: _attention.of_call(*given, **named))
             return run()
         if function in WEIGHTED:
             out = run()
             if not self._within_layer():
-                self._layer(self._call(name), kind, out)
+                try:
+                    self._layer(self._call(name), kind, out)
+                except (RuntimeError, ValueError, IndexError, TypeError):
+                    self.unseen[name] = None
             return out
         rest, others = given[1:], {**named, **({"inplace": False} if "inplace" in named else {})}
         pointwise = all(one.numel() == 1 for one in (*rest, *named.values()) if torch.is_tensor(one))
@@ -137,11 +175,11 @@ class Probe:
         try:
             if name not in self.sites:
                 shown, largest = curve(_not_in_place(function), z)
-                one_sided = bool(shown) and shown[-1][1] > 3 and abs(shown[0][1]) < 0.5
-                self.sites[name] = SiteStream(name, activation, self._turn(), largest, shown, one_sided)
-            kind = next((one.kind for one in reversed(self.layers.values())), "")
-            axis = unit_axis(z, kind if z.dim() != 2 else "")
-            self.sites[name].take(z, partial(slope, _not_in_place(function)), axis, pointwise=pointwise)
+                one_sided = bool(len(shown)) and float(shown[-1, 1]) > 3 and abs(float(shown[0, 1])) < 0.5
+                self.sites[name] = SiteStream(name, activation, self._turn(), largest, shown, self._ran[0], self.again, one_sided)  # fmt: skip
+            axis = unit_axis(z, self._ran[1] if z.dim() != 2 else "")
+            slopes = partial(slope, _not_in_place(function))
+            self.sites[name].take(z, slopes, axis, pointwise=pointwise, turn=self.passes)
         except (RuntimeError, ValueError, IndexError, TypeError):
             self.unseen[name] = None
         finally:
@@ -149,12 +187,14 @@ class Probe:
                 torch.set_rng_state(state)
 
     def _layer(self, name: str, kind: str, out: Any) -> None:
-        out = out[0] if isinstance(out, tuple) else out
+        while isinstance(out, tuple) and out:  # a state beside it; the data of a packed sequence
+            out = out[0]
+        self._ran, normed, self._normed = (name, kind), self._normed, False
         if not torch.is_tensor(out) or not out.is_floating_point() or out.numel() == 0:
             return
         if name not in self.layers and len(self.layers) >= _MOST:
             return
-        stream = self.layers.setdefault(name, LayerStream(name, kind, self._turn()))
+        stream = self.layers.setdefault(name, LayerStream(name, kind, self._turn(), normed=normed))
         stream.take(out, unit_axis(out, kind))
         if out.requires_grad:
             passes = self.passes
@@ -180,11 +220,8 @@ class Probe:
 
         free.register_hook(arrived)
 
-    def _attention(self, name: str, module: nn.Module, given: Any, named: Any) -> None:
-        self._attend(name, lambda: _attention.of_module(module, given, named))
-
     def _attend(self, name: str, find: Callable[[], Tensor | None]) -> None:
-        if len(self.heads.get(name, ())) >= 8:
+        if len(self.heads.get(name, ())) >= 8 and self.passes % 8:
             return
         try:
             weights = find()
@@ -193,9 +230,9 @@ class Probe:
         if weights is None:
             self.unseen[name] = None
         else:
-            self.heads.setdefault(name, []).append(_attention.entropies(weights))
             mass = [one for pads in self._pads if (one := _attention.on_padding(weights, pads)) is not None]
-            self.padding.setdefault(name, []).extend(mass[:1])
+            for kept_of, new in ((self.heads, [_attention.entropies(weights)]), (self.padding, mass[:1])):
+                kept_of[name] = [*kept_of.get(name, []), *new][-8:]  # type: ignore[assignment]
 
     def _look_for_bad(self, module: nn.Module, given: Any, out: Any) -> None:
         if self.first_bad is None and not _finite(out) and _finite(given):
@@ -228,8 +265,12 @@ class _Functions(TorchFunctionMode):
 
     def __torch_function__(self, function: Any, types: Any, given: tuple[Any, ...] = (), named: Any = None) -> Any:
         named = named or {}
-        kind = ACTIVATIONS.get(function) or WEIGHTED.get(function) or ("attention" if function is ATTENTION else None)
-        if kind is None or self.probe._inside or not given or not torch.is_tensor(given[0]):
+        kind = ACTIVATIONS.get(function) or WEIGHTED.get(function) or ("attention" if function is ATTENTION else "norm" if function in NORMS else None)  # fmt: skip
+        if kind is None or self.probe._inside:
+            return function(*given, **named)
+        if not given and "input" in named:
+            given, named = (named["input"],), {key: value for key, value in named.items() if key != "input"}
+        if not given or not torch.is_tensor(given[0]):
             return function(*given, **named)
         return self.probe.function(kind, function, given, named, lambda: function(*given, **named))
 
@@ -245,9 +286,12 @@ def _not_in_place(function: Any) -> Any:
 
 def _finite(values: Any) -> bool:
     if torch.is_tensor(values):
-        if not values.is_floating_point() or bool(values.detach().sum(dtype=torch.float32).isfinite()):
-            return True  # one pass; a sum that is not finite may still be one of large numbers
-        return bool(values.detach().isfinite().all())
+        try:
+            if not values.is_floating_point() or bool(values.detach().sum(dtype=torch.float32).isfinite()):
+                return True  # one pass; a sum that is not finite may still be one of large numbers
+            return bool(values.detach().isfinite().all())
+        except RuntimeError:  # inside vmap numbers cannot be read
+            return True
     if isinstance(values, dict):
         return all(map(_finite, values.values()))
     if isinstance(values, tuple | list):

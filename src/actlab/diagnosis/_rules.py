@@ -25,7 +25,9 @@ def not_finite(facts: Facts) -> Iterator[Finding]:
             )
             return
     probe = facts.probe
-    if probe.first_bad is not None:
+    if probe.bad_input is not None:
+        yield facts.found("not-finite", "error", "", math.nan, "mode", what="input", batch=probe.bad_input)
+    elif probe.first_bad is not None:
         yield facts.found("not-finite", "error", probe.first_bad[0], math.nan, "mode", what="forward", batch=probe.first_bad[1])  # fmt: skip
     elif probe.bad_gradient is not None:
         yield facts.found("not-finite", "error", probe.bad_gradient, math.nan, "mode", what="backward")
@@ -49,9 +51,10 @@ def wrong_mode(facts: Facts) -> Iterator[Finding]:
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
             frozen[name.rpartition(".")[0]] = frozen.get(name.rpartition(".")[0], 0) + parameter.numel()
-    if sum(frozen.values()) < sum(one.numel() for one in model.parameters()):
-        for name, count in frozen.items():
-            yield facts.found("wrong-mode", "warning", name, float(count), "mode", what="frozen", count=count)
+    if frozen and sum(frozen.values()) == sum(one.numel() for one in model.parameters()):
+        frozen = {"": sum(frozen.values())}
+    for name, count in frozen.items():
+        yield facts.found("wrong-mode", "warning", name, float(count), "mode", what="frozen", count=count)
     for name in dict.fromkeys(one.rpartition(".")[0] for one in facts.unused):
         yield facts.found("wrong-mode", "warning", name, 0.0, "mode", what="unused")
 
@@ -67,10 +70,26 @@ def dead_unit(facts: Facts) -> Iterator[Finding]:
         share = site.dead / site.units if site.units else 0.0
         if not site.dead or facts.samples < 32:
             continue
-        severity: Severity = "note" if share < facts.limits.dead_share else "error" if share > 0.8 else "warning"
+        started = share <= 0.8 and _as_torch_starts(facts.model, site.after)
+        severity: Severity = (
+            "note" if share < facts.limits.dead_share or started else "error" if share > 0.8 else "warning"
+        )
         found = facts.found("dead-unit", severity, site.name, share, "dead_share", dead=site.dead, units=site.units, activation=site.activation, **_before(facts.earlier, site))  # fmt: skip
         yield found.model_copy(update={"severity": "note", "explained_by": "dead-unit"}) if above else found
         above = above or (site.name if share > 0.8 else "")
+
+
+def _as_torch_starts(model: nn.Module, name: str) -> bool:
+    """Whether no weight of a layer lies outside of where torch starts it: up to 60 % of a deep network's ReLUs are off there, and it still learns."""
+    try:
+        layer = model.get_submodule(name.split(":")[0])
+    except AttributeError:
+        return False
+    own = dict(layer.named_parameters(recurse=False))
+    if set(own) - {"weight", "bias"} or "weight" not in own or own["weight"].dim() < 2:
+        return False
+    limit = (own["weight"].numel() / len(own["weight"])) ** -0.5
+    return all(float(one.detach().abs().max()) <= limit * (1 + 1e-6) for one in own.values())
 
 
 def _before(earlier: tuple[Checkpoint, ...], site: SiteStream) -> dict[str, int]:
@@ -96,13 +115,22 @@ def signal(facts: Facts) -> Iterator[Finding]:
     """Size of what comes out of the layers with weights, one after the other; the weights themselves. Growth from call to call of one layer is through time."""
     every = list(facts.probe.layers.values())
     layers = [one for one in every if ":" not in one.name]
-    sizes = [(one.name.split(":")[0], one.rms) for one in every if one.rms > 0 and math.isfinite(one.rms)]
+    sizes = [(one.name.split(":")[0], one) for one in every if one.rms > 0 and math.isfinite(one.rms)]
     gains = [(one.name, gain) for one in layers if (gain := _gain(facts.model, one.name)) is not None]
-    steps = [(b, math.log(y / x)) for (a, x), (b, y) in itertools.pairwise(sizes) if a != b]
-    if not steps:
+    runs: list[list[tuple[str, float]]] = [[]]
+    for (a, x), (b, y) in itertools.pairwise(sizes):
+        if y.normed:  # a normalisation between two layers sets the size anew
+            runs.append([])
+        elif a != b:
+            runs[-1].append((b, math.log(y.rms / x.rms)))
+    if runs[-1] and runs[-1][-1][0] == sizes[-1][0] and runs[-1][-1][1] < 0:
+        runs[-1].pop()  # a last layer that starts small is good practice
+    every_step = [step for run in runs for step in run]
+    if not every_step:
         return
+    steps = max(runs, key=lambda run: abs(sum(step for _, step in run)))
     total = sum(step for _, step in steps)
-    name, largest = max(steps, key=lambda one: abs(one[1]))
+    name, largest = max(every_step, key=lambda one: abs(one[1]))
     small = median(gain for _, gain in gains) if len(gains) >= 3 else 1.0
     first, last = layers[0].gradient, layers[-1].gradient
     if abs(largest) > math.log(facts.limits.signal_step):
@@ -217,6 +245,8 @@ def units(facts: Facts) -> Iterator[Finding]:
 
 def _copies(module: nn.Module, weight: nn.Parameter) -> tuple[int, int]:
     """Units whose weights and bias are those of an earlier unit, and the number of units; rows of zeros, with which some start, are left out."""
+    if isinstance(module, nn.modules.conv._ConvTransposeNd):  # (in, out, ...)
+        weight = weight.transpose(0, 1)  # type: ignore[assignment]
     rows = weight.detach().flatten(1)
     bias = getattr(module, "bias", None)
     if isinstance(bias, nn.Parameter) and len(bias) == len(rows):
@@ -253,6 +283,8 @@ def loss(facts: Facts) -> Iterator[Finding]:
     if facts.guess and finite and mean(finite) > (most := limits.loss_factor * max(facts.guess, 0.5)):
         yield facts.found("loss-sanity", "warning", "", mean(finite), "loss_factor", threshold=most, what="start", guess=facts.guess)  # fmt: skip
     before, after = facts.one_batch or (math.inf, -math.inf)
+    if facts.guess and before < 0.5 * facts.guess:
+        after = -math.inf  # learnt already: what is left may be the floor of the loss
     if after > (most := limits.one_batch * before):
         yield facts.found("loss-sanity", "warning", "", after, "one_batch", threshold=most, what="batch", before=before)
     elif facts.held_out is not None:

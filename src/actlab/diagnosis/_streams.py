@@ -10,7 +10,7 @@ from torch import Tensor
 
 BINS, REACH = 800, math.asinh(2000.0)  # of a histogram: bins of equal width in asinh(z), up to |z| = 2000
 Slopes = Callable[[Tensor], tuple[Tensor, Tensor]]  # of numbers: f and f'
-_KEPT = 1000  # figures of steps that are remembered
+_KEPT = 256  # figures of steps that are remembered
 _SAMPLE = 8_192  # numbers of one call that enter the statistics; dead units are judged by all of them
 
 
@@ -20,9 +20,9 @@ def edges() -> list[float]:
 
 
 def kept(values: list[Any], value: Any, first: int = 0) -> None:
-    """Append, and of more than a thousand forget the older half, but for the `first`."""
+    """Append, and of more than 256 forget the older half, but for the `first`."""
     values.append(value)
-    if len(values) > _KEPT:
+    if len(values) > first + _KEPT:
         del values[first : first + _KEPT // 2]
 
 
@@ -51,7 +51,9 @@ class SiteStream:
     activation: str
     order: int
     largest_slope: float
-    curve: list[tuple[float, float, float]]
+    curve: Tensor  # (z, f, f') in rows
+    after: str = ""  # the layer with weights that ran before it
+    again: bool = False  # whether units that have worked are looked at again, to see those that cease to
     one_sided: bool = False  # grows without bound on the right and is off on the left, as ReLU and its like
     count: int = 0
     looked: int = 0  # numbers in the samples
@@ -59,11 +61,12 @@ class SiteStream:
     off: int = 0
     total: float = 0.0
     squares: float = 0.0
-    alive: Tensor | None = None
+    worked: Tensor | None = None  # of each unit the pass in which it last worked, 0 for never
+    since: int = 1  # units that have not worked from this pass on are called dead
     histogram: Tensor = field(default_factory=lambda: torch.zeros(BINS, dtype=torch.long))
 
-    def take(self, z: Tensor, slopes: Slopes, axis: int, *, pointwise: bool) -> None:
-        """One call with inputs `z`; `slopes` gives outputs and slopes of numbers, or of all of `z` where not `pointwise`; units along `axis`."""
+    def take(self, z: Tensor, slopes: Slopes, axis: int, *, pointwise: bool, turn: int) -> None:
+        """One call, in pass `turn` (from 1), with inputs `z`; `slopes` gives outputs and slopes of numbers, or of all of `z` where not `pointwise`; units along `axis`."""
         z = z.detach()
         whole = None if pointwise else slopes(z)
         step = spacing(z.numel())
@@ -82,21 +85,25 @@ class SiteStream:
         if finite.numel():
             self.histogram += torch.histc(finite.asinh().clamp(-REACH, REACH).float(), BINS, -REACH, REACH).long().cpu()
         units = z.shape[axis] if z.dim() else 1
-        if self.alive is None:
-            self.alive = torch.zeros(units, dtype=torch.bool, device=z.device)
-        if len(self.alive) == units and not bool(self.alive.all()):  # inputs of another size: units cannot be followed
+        if self.worked is None:
+            self.worked = torch.zeros(units, dtype=torch.int32, device=z.device)
+        before = turn if self.again else 1
+        if len(self.worked) == units and bool(
+            (self.worked < before).any()
+        ):  # inputs of another size: units cannot be followed
             inner = math.prod(z.shape[axis + 1 :]) if z.dim() else 1
             unit = torch.arange(0, z.numel(), step, device=z.device) // inner % units
-            self.alive[unit[self._works(out, slope)]] = True
-            self._rest(z, slopes, whole, axis)
+            self.worked[unit[self._works(out, slope)]] = turn
+            self._rest(z, slopes, whole, axis, before, turn)
 
-    def _rest(self, z: Tensor, slopes: Slopes, whole: tuple[Tensor, Tensor] | None, axis: int) -> None:
-        """All numbers of the units that have not worked yet."""
-        assert self.alive is not None
-        waiting = (~self.alive).nonzero().flatten()
+    def _rest(self, z: Tensor, slopes: Slopes, whole: tuple[Tensor, Tensor] | None, axis: int, before: int, turn: int) -> None:  # fmt: skip
+        """All numbers of the units that have not worked since pass `before`."""
+        assert self.worked is not None
+        waiting = (self.worked < before).nonzero().flatten()
         if len(waiting) and z.dim():
             found = slopes(z.index_select(axis, waiting)) if whole is None else (one.index_select(axis, waiting) for one in whole)  # fmt: skip
-            self.alive[waiting] |= self._works(*found).movedim(axis, -1).reshape(-1, len(waiting)).any(0)
+            works = self._works(*found).movedim(axis, -1).reshape(-1, len(waiting)).any(0)
+            self.worked[waiting[works]] = turn
 
     def _works(self, out: Tensor, slope: Tensor) -> Tensor:
         return (slope.abs() > 1e-6 * self.largest_slope) | (out.abs() > 1e-6)
@@ -104,12 +111,12 @@ class SiteStream:
     @property
     def units(self) -> int:
         """How many there are."""
-        return 0 if self.alive is None else len(self.alive)
+        return 0 if self.worked is None else len(self.worked)
 
     @property
     def silent(self) -> tuple[int, ...]:
-        """Those that never worked."""
-        return () if self.alive is None else tuple((~self.alive).nonzero().flatten().tolist())
+        """Those that have not worked from pass `since` on."""
+        return () if self.worked is None else tuple((self.worked < self.since).nonzero().flatten().tolist())
 
     @property
     def dead(self) -> int:
@@ -130,6 +137,8 @@ class LayerStream:
     passes: int = 0  # the last forward pass whose gradient has arrived
     ranks: list[float] = field(default_factory=list)
     units: int = 0
+    normed: bool = False  # whether a normalisation stands between it and the layer before
+    calls: int = 0
     updates: list[float] = field(default_factory=list)
     lags: list[list[float]] = field(
         default_factory=list
@@ -140,9 +149,10 @@ class LayerStream:
         some = thinned(out).float()
         self.squares += float(some.norm()) ** 2
         self.count += some.numel()
-        if out.dim() >= 2 and len(self.ranks) < 4:
+        self.calls += 1
+        if out.dim() >= 2 and (self.calls <= 4 or self.calls % 16 == 0):
             self.units = out.shape[axis]
-            self.ranks.append(effective_rank(out, axis))
+            self.ranks = [*self.ranks, effective_rank(out, axis)][-4:]
 
     @property
     def rms(self) -> float:

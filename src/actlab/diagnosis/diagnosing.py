@@ -55,11 +55,12 @@ def _looked(
     model: nn.Module, every: list[tuple[Any, Any]], loss: LossFunction, limits: Thresholds, trials: bool,
     past: Past | None, earlier: tuple[Checkpoint, ...],
 ) -> Diagnosis:  # fmt: skip
-    own = _copy(_eager(model))
+    own = _usable(_copy(_eager(model)))
     device = next((one.device for one in own.parameters()), torch.device("cpu"))
     every = [(moved(x, device), moved(y, device)) for x, y in every]
     probe = Probe(own)
     probe.by_lag = True
+    learning = any(one.requires_grad for one in own.parameters())
     facts = Facts(probe, own, limits=limits, past=past, earlier=earlier)
     try:
         for inputs, targets in every:
@@ -67,20 +68,37 @@ def _looked(
             value = _value(own, loss, inputs, targets)
             facts.losses.append(float(value.detach()))
             facts.samples += size_of(inputs)
+            if not value.requires_grad and learning:
+                raise UsageError(
+                    say("the loss does not depend on the weights: it was detached, or computed under no_grad", "损失与权重无关：它被 detach，或在 no_grad 下计算")
+                )  # fmt: skip
             if value.requires_grad:
                 _guarded(value.backward, say("the backward pass failed", "反向传播出错"))
+            unused = {name for name, one in own.named_parameters() if one.requires_grad and one.grad is None}
+            facts.unused = [name for name in (facts.unused if facts.losses[1:] else unused) if name in unused]
     finally:
         probe.close()
-    facts.unused = [name for name, one in own.named_parameters() if one.requires_grad and one.grad is None]
     guesses = guessing(own, loss, every)
     facts.guess = None if guesses is None else mean(guesses)
     facts.forget = forget_gates(own, probe, every)
-    if trials and all(map(math.isfinite, facts.losses)) and any(one.requires_grad for one in own.parameters()):
-        fresh = _copy(_eager(model))
-        facts.one_batch = learn_one_batch(fresh, loss, every[0])
-        if guesses is not None and len(every) >= 4:
-            facts.held_out = held_out(_copy(_eager(model)), loss, every, guesses)
+    if trials and all(map(math.isfinite, facts.losses)) and learning:
+        try:
+            facts.one_batch = learn_one_batch(_copy(_eager(model)), loss, every[0])
+            if guesses is not None and len(every) >= 4:
+                facts.held_out = held_out(_copy(_eager(model)), loss, every, guesses)
+        except (RuntimeError, ValueError, TypeError, AssertionError):  # as Adam does of sparse gradients
+            probe.unseen[say("whether it can learn (the trial failed)", "能否学习（试训失败）")] = None
     return record(facts, model)
+
+
+def _usable(model: nn.Module) -> nn.Module:
+    """Refuse a network whose weights have no values."""
+    for name, one in model.named_parameters():
+        if torch.nn.parameter.is_lazy(one):
+            raise UsageError(say(f"'{name}' has no values yet: run the network on one batch first", f"“{name}”尚未初始化：请先用一批数据运行网络"))  # fmt: skip
+        if one.is_meta:
+            raise UsageError(say(f"'{name}' lies on the device 'meta', which holds no values: put the network on a real one", f"“{name}”在没有数值的“meta”设备上：请把网络放到真实设备"))  # fmt: skip
+    return model
 
 
 def record(facts: Facts, model: nn.Module) -> Diagnosis:
@@ -92,7 +110,7 @@ def record(facts: Facts, model: nn.Module) -> Diagnosis:
             name=one.name, activation=one.activation, order=one.order, count=one.count, units=one.units, dead=one.dead, silent=one.silent,
             flat=one.flat / max(1, one.looked), off=one.off / max(1, one.looked), mean=one.total / max(1, one.looked),
             deviation=max(0.0, one.squares / max(1, one.looked) - (one.total / max(1, one.looked)) ** 2) ** 0.5,
-            edges=borders, counts=tuple(one.histogram.tolist()), curve=tuple(one.curve),
+            edges=borders, counts=tuple(one.histogram.tolist()), curve=tuple(map(tuple, one.curve.tolist())),
         )
         for one in probe.sites.values()
     ]  # fmt: skip
@@ -158,7 +176,12 @@ def moved(values: Any, device: torch.device) -> Any:
         return values.to(device)
     if isinstance(values, dict):
         return {name: moved(one, device) for name, one in values.items()}
-    return type(values)(moved(one, device) for one in values) if isinstance(values, tuple | list) else values
+    if hasattr(values, "_fields") and hasattr(values, "to"):  # a packed sequence
+        return values.to(device)
+    if not isinstance(values, tuple | list):
+        return values
+    parts = [moved(one, device) for one in values]
+    return type(values)(*parts) if hasattr(values, "_fields") else type(values)(parts)
 
 
 def guessing(model: nn.Module, loss: LossFunction, batches: list[tuple[Any, Any]]) -> list[float] | None:
@@ -199,7 +222,7 @@ def forget_gates(model: nn.Module, probe: Probe, batches: list[tuple[Any, Any]])
     for name, one in model.named_modules():
         if isinstance(one, nn.LSTM):
             seen: list[Any] = []
-            handle = one.register_forward_pre_hook(_keeping(seen))
+            handle = one.register_forward_pre_hook(_keeping(seen), with_kwargs=True)
             try:
                 with torch.no_grad():
                     call(model, batches[0][0])
@@ -216,8 +239,9 @@ def forget_gates(model: nn.Module, probe: Probe, batches: list[tuple[Any, Any]])
 
 
 def _keeping(seen: list[Any]) -> Any:
-    def keep(_: nn.Module, given: tuple[Any, ...]) -> None:
-        seen.append(given[0])
+    def keep(_: nn.Module, given: tuple[Any, ...], named: dict[str, Any]) -> None:
+        x = given[0] if given else named.get("input")
+        seen.append(getattr(x, "data", x) if isinstance(x, tuple) else x)  # of a packed sequence its numbers
 
     return keep
 

@@ -18,6 +18,7 @@ from .diagnosing import record, size_of
 from .past import Past
 
 _SAMPLE = 4096  # weights of a layer that are followed
+_RECENT = 8  # looks: units that have not worked in the last of them are dead, or in the second half of all looks where these are fewer
 _EARLY = 500  # losses of the first steps that are never forgotten
 _FIRST = 10  # steps whose updates are all measured: a wild rate may leave nothing to measure after them
 
@@ -41,12 +42,16 @@ class Watch:
         if every < 1:
             raise UsageError(say(f"every must be at least 1; got {every}", f"every 至少为 1；得到 {every}"))
         self.model, self.every = model, every
-        self.facts = Facts(Probe(model), model, limits=limits or Thresholds())
+        self.facts = Facts(Probe(model, again=True), model, limits=limits or Thresholds())
+        self._over = False
         self._step, self._before, self._looked = 0, dict[str, Tensor](), False
         self._noted: list[tuple[int, float]] = []  # steps and their losses
         self._handles: list[Any] = []
 
     def __enter__(self) -> "Watch":
+        if self._over:
+            raise UsageError(say("this watch is over: make a new one by actlab.watch(model)", "此次观察已结束：请用 actlab.watch(model) 新建"))  # fmt: skip
+        self.facts.probe.attach()
         hook = self.model.register_forward_pre_hook(self._begin, prepend=True, with_kwargs=True)
         self._handles.append(hook)
         self.facts.probe.looking = False
@@ -54,6 +59,7 @@ class Watch:
 
     def __exit__(self, *_: object) -> None:
         self._compare()
+        self._over = True
         self.facts.probe.close()
         for handle in self._handles:
             handle.remove()
@@ -71,6 +77,12 @@ class Watch:
         if self._noted:
             steps, losses = zip(*self._noted, strict=True)
             self.facts.past = Past(steps, losses, median(firsts) if firsts else None)
+        probe = self.facts.probe
+        if not probe.passes and self._over:
+            probe.unseen[say("the network itself: its forward was never called with gradients", "网络本身：从未在有梯度时调用 forward")] = None  # fmt: skip
+        recent = min(_RECENT, probe.passes // 2)
+        for site in probe.sites.values():
+            site.since = max(1, probe.passes - recent + 1) if recent > 1 else 1
         return record(self.facts, self.model)
 
     def _begin(self, _: nn.Module, given: tuple[Any, ...], named: dict[str, Any]) -> None:
@@ -83,7 +95,7 @@ class Watch:
         self.facts.probe.looking = looking
         if looking:
             self.facts.samples += size_of(given[0] if given else named)
-        if looking or self._step < _FIRST:
+        if (looking or self._step < _FIRST) and not self._before:
             self._before = {name: thinned(weight, _SAMPLE).clone() for name, weight in self._weights().items()}
         self._step += 1
 
@@ -100,21 +112,24 @@ class Watch:
         """How far the weights have moved since the step that was looked at."""
         if not self._before:
             return
-        before, self._before = self._before, {}
+        before, moved = self._before, False
         for name, weight in self._weights().items():
             stream = self.facts.probe.layers.get(name)
             if stream is not None and name in before:
                 size = float(before[name].float().norm())
                 change = float((thinned(weight, _SAMPLE) - before[name]).float().norm())
+                moved |= change != 0
                 if size > 0 and 0 < change < math.inf:
                     kept(stream.updates, change / size, _FIRST)
                     self.facts.stepped = True
+        if moved:  # else gradients are being accumulated: the step is still to come
+            self._before = {}
 
 
 def watch(model: nn.Module, *, every: int = 20, limits: Thresholds | None = None) -> Watch:
     """Watch a network in a training loop: `with watch(model) as w: ...; print(w.diagnosis())`.
 
-    `every=1` looks at each step. Memory: for each activation 7 kB and a bit for each unit, for each layer 16 kB, however long it trains;
-    while it looks, a copy of the inputs of one activation.
+    `every=1` looks at each step. Memory: for each activation 20 kB and 4 bytes for each unit, for each layer 50 kB, for the losses 100 kB,
+    however long it trains.
     """
     return Watch(model, every=every, limits=limits)

@@ -26,7 +26,9 @@ RULES = {
 
 
 _CHINESE = {  # of the sources of thresholds
-    SOURCES["dead_share"]: "实测：健康的 ReLU 网络遍历一次数据后不超过 15 %",
+    SOURCES[
+        "dead_share"
+    ]: "实测：健康的 ReLU 网络遍历一次数据后不超过 15 %；按 torch 默认初始化的深层网络可达 60 %，仅作提示",
     SOURCES["flat_share"]: "Glorot & Bengio 2010, AISTATS：一半输入落在平坦区",
     SOURCES["gradient_ratio"]: "Glorot & Bengio 2010, AISTATS；实测的健康网络相差不超过 1000 倍",
     SOURCES["signal_step"]: "He et al. 2015, arXiv:1502.01852：匹配的初始化使各层幅度不变",
@@ -81,8 +83,9 @@ def _said(texts: dict[Any, Any], finding: Finding, values: dict[str, Any]) -> Pa
 
 _SENTENCES: dict[tuple[str, Any], Callable[[dict[str, Any]], tuple[str, str]]] = {
     ("not-finite", "weight"): lambda d: (f"the weights {d['en']} hold NaN or infinity ({d['name']})", f"{d['zh']}的权重含有 NaN 或无穷（{d['name']}）"),
+    ("not-finite", "input"): lambda d: (f"the inputs of batch {d['batch']} hold NaN or infinity", f"第 {d['batch']} 批的输入含有 NaN 或无穷"),
     ("not-finite", "forward"): lambda d: (f"NaN or infinity comes out {d['en']} first, in batch {d['batch']}, from inputs that are finite", f"NaN 或无穷最先{d['zh']}出现（第 {d['batch']} 批），其输入是有限的"),
-    ("not-finite", "backward"): lambda d: (f"the gradient is not finite {d['en']} first, on the way back", f"反向传播时梯度最先{d['zh']}变为非有限值"),
+    ("not-finite", "backward"): lambda d: (f"on the way back the gradient is not finite at the output {d['en'].replace('in ', 'of ', 1)} first, of all layers with weights: look at what comes after it", f"反向传播时，在所有含权重的层中，梯度最先{d['zh']}的输出处变为非有限值：请检查其后的计算"),
     ("not-finite", "loss"): lambda d: ("the loss is NaN or infinite though all outputs are finite", "输出都有限，但损失为 NaN 或无穷"),
     ("wrong-mode", "mode"): lambda d: (f"{d['kind']} {d['en']} is in {'training' if d['value'] else 'evaluation'} mode, and the network is not, or is being trained", f"{d['zh']}的 {d['kind']} 处于{'训练' if d['value'] else '评估'}模式，与网络不一致"),
     ("wrong-mode", "frozen"): lambda d: (f"{d['count']:,} weights {d['en']} do not learn: requires_grad is False", f"{d['zh']}有 {d['count']:,} 个权重不学习：requires_grad 为 False"),
@@ -112,6 +115,7 @@ _SENTENCES: dict[tuple[str, Any], Callable[[dict[str, Any]], tuple[str, str]]] =
 }  # fmt: skip
 _REMEDIES: dict[tuple[str, Any], Callable[[dict[str, Any]], tuple[str, str]]] = {
     ("not-finite", "weight"): lambda d: ("go back to weights that are finite; lower the rate or clip gradients before going on", "恢复有限的权重；继续之前降低学习率或裁剪梯度"),
+    ("not-finite", "input"): lambda d: ("clean the data: find and remove or fill what is missing", "清理数据：找出并删除或填补缺失值"),
     ("not-finite", None): lambda d: ("look at what this layer computes: a logarithm or root of what may be negative, a division by what may be zero, an exponential without bound", "检查该层的计算：对负数取对数或开方、除以零、无界的指数"),
     ("wrong-mode", "mode"): lambda d: ("call model.train() before training and model.eval() before evaluating", "训练前调用 model.train()，评估前调用 model.eval()"),
     ("wrong-mode", "frozen"): lambda d: ("set requires_grad_(True) if these weights are to learn; else ignore this", "若这些权重应当学习，设 requires_grad_(True)；否则可忽略"),
