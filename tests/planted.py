@@ -8,7 +8,20 @@ from torch.nn import functional as F
 
 from actlab.diagnosis import diagnose, watch
 from actlab.models import SelfAttention
-from networks import CLASSES, Block, Cells, Encoder, Functional, Recurrent, Residual, cnn, mlp, pictures, rows, sequences
+from networks import (
+    CLASSES,
+    Block,
+    Cells,
+    Encoder,
+    Functional,
+    Recurrent,
+    Residual,
+    cnn,
+    mlp,
+    pictures,
+    rows,
+    sequences,
+)
 
 
 def looked(model, data):

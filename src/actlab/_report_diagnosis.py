@@ -50,7 +50,9 @@ def _header(found: Diagnosis) -> str:
 def _findings(found: Diagnosis) -> str:
     if not found.findings:
         return ""
-    return section(Both("Findings", "发现"), *map(_finding, sorted(found.findings, key=lambda one: one.severity == "note")))
+    return section(
+        Both("Findings", "发现"), *map(_finding, sorted(found.findings, key=lambda one: one.severity == "note"))
+    )
 
 
 def _finding(one: Finding) -> str:

@@ -295,6 +295,10 @@ TEXTS = {
         "Written by Actlab {version}. The page needs no network.",
         "由 Actlab {version} 写成。本页不需要网络。",
     ),
+    "footer.comparison": (
+        "Written by Actlab {version} from comparison.json. The page needs no network.",
+        "由 Actlab {version} 根据 comparison.json 写成。本页不需要网络。",
+    ),
     "footer": (
         "Written by Actlab {version} from run.json, events.jsonl and model.safetensors of this run. The page needs no network.",
         "由 Actlab {version} 根据本次运行的 run.json、events.jsonl 和 model.safetensors 写成。本页不需要网络。",

@@ -283,7 +283,9 @@ class Declaration(Record):
     confirmation_seeds: tuple[int, ...] = tuple(range(3001, 3011))
     finalists: int = Field(default=3, ge=1)  # confirmed beside the baseline
     alpha: float = Field(default=0.05, gt=0, lt=0.5)
-    plan: dict[str, Any] = Field(default_factory=dict)  # data, model and settings of the trainings, as `config.toml` has them
+    plan: dict[str, Any] = Field(
+        default_factory=dict
+    )  # data, model and settings of the trainings, as `config.toml` has them
 
     @property
     def higher_is_better(self) -> bool:

@@ -12,11 +12,12 @@ from . import _report_training as training
 from ._files import write_whole
 from ._language import language
 from ._plot_events import read_steps
+from ._report_comparison import comparison_sections
 from ._report_diagnosis import diagnosis_sections
 from ._report_text import Both, html, text
-from .records import Diagnosis, Run
+from .records import Comparison, Diagnosis, Run
 
-__all__ = ["page", "write", "write_diagnosis"]
+__all__ = ["page", "write", "write_comparison", "write_diagnosis"]
 
 
 def write(run_directory: str | Path) -> Path:
@@ -52,6 +53,15 @@ def write_diagnosis(found: Diagnosis, path: Path) -> Path:
     """Write the page of a diagnosis, whole or not at all, and return its path."""
     footer = text("footer.diagnosis", version=found.versions.get("actlab", ""))
     content = _filled(f"{found.model} · Actlab", diagnosis_sections(found), footer)
+    write_whole(path, lambda temporary: temporary.write_bytes(content.encode()))
+    return path
+
+
+def write_comparison(found: Comparison, path: Path, costs: dict[str, float] | None = None) -> Path:
+    """Write the page of a comparison, whole or not at all, and return its path; `costs` are seconds per step by candidate."""
+    footer = text("footer.comparison", version=found.versions.get("actlab", ""))
+    sections = comparison_sections(found, costs or {})
+    content = _filled(f"{found.declaration.target} · Actlab", sections, footer)
     write_whole(path, lambda temporary: temporary.write_bytes(content.encode()))
     return path
 

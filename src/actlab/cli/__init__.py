@@ -42,4 +42,4 @@ def _common(
     pass
 
 
-from . import training, results, diagnosing, inspecting, surfaces, sequences, lists, catalogue, kernels  # noqa: E402, F401, I001  (they register their commands on `app`, in the order of the help)
+from . import training, results, comparing, diagnosing, inspecting, surfaces, sequences, lists, catalogue, kernels  # noqa: E402, F401, I001  (they register their commands on `app`, in the order of the help)

@@ -169,12 +169,18 @@ def _contrasts(declared: Declaration, values: dict[str, list[float]], tuned: lis
 
 
 def _best(declared: Declaration, values: dict[str, list[float]], tuned: list[Tuned], contrasts: Sequence[Contrast]) -> tuple[str, ...]:  # fmt: skip
-    """The set of best: who is not significantly worse than any other, and who is practically equal to one of these; nobody with a rate at an edge."""
+    """The set of best: who is not significantly worse than any other, and who is practically equal to one of these.
+
+    Whoever has a rate at the edge of its grid is neither in it nor puts anybody out of it.
+    """
     edges = {one.candidate for one in tuned if one.at_edge}
-    found = list(best_set(values, declared.alpha, higher_is_better=declared.higher_is_better))
-    equal = [one.candidate for one in contrasts if one.verdict == "practically equal"]
+    sure = {name: found for name, found in values.items() if name not in edges}
+    if len(sure) < 2:
+        return tuple(sure)
+    found = list(best_set(sure, declared.alpha, higher_is_better=declared.higher_is_better))
+    equal = [one.candidate for one in contrasts if one.verdict == "practically equal" and one.candidate in sure]
     if declared.baseline in found:
         found += [name for name in equal if name not in found]
-    elif set(equal) & set(found):
+    elif declared.baseline in sure and set(equal) & set(found):
         found += [declared.baseline]
-    return tuple(name for name in found if name not in edges)
+    return tuple(found)

@@ -102,7 +102,9 @@ class Probe:
         x = given[0] if given else named.get("input")
         found = known_as(module) if torch.is_tensor(x) else None
         whole = found is not None or isinstance(module, nn.MultiheadAttention | Attention | nn.RNNBase)
-        if found is not None and not self._inside:  # before it runs, for it may write into its input
+        if (
+            found is not None and torch.is_tensor(x) and not self._inside
+        ):  # before it runs, for it may write into its input
             pointwise = all(one.numel() == 1 for one in module.parameters())
             with torch._C.DisableTorchFunction():
                 self._site(self._call(self._names[module]), found[0], partial(type(module).forward, module), x, pointwise)  # fmt: skip

@@ -107,7 +107,7 @@ def run_comparison(declared: Declaration, folder: Path, *, workers: int = 1, sho
     Raises UsageError, before any training, for candidates that are unknown or cannot be reached, and for a folder of another declaration.
     """
     declared = check(declared)
-    _check_candidates(declared)
+    check_candidates(declared)
     _keep(declared, folder)
     runner = Runner(declared, open_subject, folder, workers=workers, show=show)
     for candidate in declared.candidates:
@@ -122,7 +122,8 @@ def run_comparison(declared: Declaration, folder: Path, *, workers: int = 1, sho
     return found
 
 
-def _check_candidates(declared: Declaration) -> None:
+def check_candidates(declared: Declaration) -> None:
+    """Raises UnknownName or UsageError for an activation that is none, or that acts on vectors."""
     if declared.factor == "activation":
         for name in declared.candidates:
             if isinstance(activations.get(name), activations.VectorActivation):
