@@ -55,7 +55,7 @@ def _looked(
     model: nn.Module, every: list[tuple[Any, Any]], loss: LossFunction, limits: Thresholds, trials: bool,
     past: Past | None, earlier: tuple[Checkpoint, ...],
 ) -> Diagnosis:  # fmt: skip
-    own = _usable(_copy(_eager(model)))
+    own = _usable(copied(eager(model)))
     device = next((one.device for one in own.parameters()), torch.device("cpu"))
     every = [(moved(x, device), moved(y, device)) for x, y in every]
     probe = Probe(own)
@@ -65,7 +65,7 @@ def _looked(
     try:
         for inputs, targets in every:
             own.zero_grad(set_to_none=True)
-            value = _value(own, loss, inputs, targets)
+            value = loss_of(own, loss, inputs, targets)
             facts.losses.append(float(value.detach()))
             facts.samples += size_of(inputs)
             if not value.requires_grad and learning:
@@ -83,9 +83,9 @@ def _looked(
     facts.forget = forget_gates(own, probe, every)
     if trials and all(map(math.isfinite, facts.losses)) and learning:
         try:
-            facts.one_batch = learn_one_batch(_copy(_eager(model)), loss, every[0])
+            facts.one_batch = learn_one_batch(copied(eager(model)), loss, every[0])
             if guesses is not None and len(every) >= 4:
-                facts.held_out = held_out(_copy(_eager(model)), loss, every, guesses)
+                facts.held_out = held_out(copied(eager(model)), loss, every, guesses)
         except (RuntimeError, ValueError, TypeError, AssertionError):  # as Adam does of sparse gradients
             probe.unseen[say("whether it can learn (the trial failed)", "能否学习（试训失败）")] = None
     return record(facts, model)
@@ -246,7 +246,8 @@ def _keeping(seen: list[Any]) -> Any:
     return keep
 
 
-def _eager(model: nn.Module) -> nn.Module:
+def eager(model: nn.Module) -> nn.Module:
+    """The network itself, of one that is compiled or data-parallel; raises UsageError for anything else."""
     if not isinstance(model, nn.Module):
         raise UsageError(
             say(f"expected a network (nn.Module); got {type(model).__name__}", f"需要网络（nn.Module）；得到 {type(model).__name__}")
@@ -255,14 +256,15 @@ def _eager(model: nn.Module) -> nn.Module:
     return model.module if isinstance(model, nn.parallel.DistributedDataParallel | nn.DataParallel) else model
 
 
-def _copy(model: nn.Module) -> nn.Module:
+def copied(model: nn.Module) -> nn.Module:
+    """A copy; raises ActlabError where there can be none."""
     try:
         return copy.deepcopy(model)
     except Exception as error:
         raise ActlabError(
             say(
                 f"the network cannot be copied ({type(error).__name__}: {error}), and it is not to be changed; give one that can",
-                f"网络无法复制（{type(error).__name__}：{error}），而诊断不应改动它；请给出可复制的网络",
+                f"网络无法复制（{type(error).__name__}：{error}），而它不应被改动；请给出可复制的网络",
             )
         ) from error
 
@@ -288,7 +290,8 @@ def read(batches: Iterable[tuple[Any, Any]], most: int) -> list[tuple[Any, Any]]
     return [(one[0], one[1]) for one in every]
 
 
-def _value(model: nn.Module, loss: LossFunction, inputs: Any, targets: Any) -> Tensor:
+def loss_of(model: nn.Module, loss: LossFunction, inputs: Any, targets: Any) -> Tensor:
+    """The loss of a batch, one number; raises OwnCodeError where network or loss fail, UsageError for a loss of another form."""
     outputs = _guarded(lambda: call(model, inputs), say("the network failed", "网络的前向计算出错"))
     value = _guarded(lambda: loss(outputs, targets), say("the loss failed", "损失函数出错"))
     if not torch.is_tensor(value) or value.numel() != 1:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from .._language import say
-from ..diagnosis.diagnosing import LossFunction, _copy, _eager, _value, default_loss, moved, read, size_of
+from ..diagnosis.diagnosing import LossFunction, copied, default_loss, eager, loss_of, moved, read, size_of
 from ..errors import UsageError
 
 
@@ -160,7 +160,7 @@ class _Place:
     """A copy of the network with the batches, whose weights may be moved; `loss` is the same for the same weights."""
 
     def __init__(self, model: nn.Module, batches: Any, loss: LossFunction, most: int, seed: int):
-        self.model, self.function, self.seed = _copy(_eager(model)), loss, seed
+        self.model, self.function, self.seed = copied(eager(model)), loss, seed
         device = next((one.device for one in self.model.parameters()), torch.device("cpu"))
         self.batches = [(moved(x, device), moved(y, device)) for x, y in read(batches, most)]
         self.examples = sum(size_of(x) for x, _ in self.batches)
@@ -183,5 +183,5 @@ class _Place:
             own = (
                 inputs.clone() if torch.is_tensor(inputs) else copy.deepcopy(inputs)
             )  # a first layer may work in place
-            total += size_of(inputs) * float(_value(self.model, self.function, own, targets).detach())
+            total += size_of(inputs) * float(loss_of(self.model, self.function, own, targets).detach())
         return total / max(1, self.examples)

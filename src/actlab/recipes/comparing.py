@@ -69,12 +69,12 @@ class PlannedSubject:
         """The plan's, with the budget of the comparison."""
         return change(self.planned(candidate, seed).settings, {"learning_rate": rate})
 
-    @lru_cache(maxsize=2)  # noqa: B019  (a subject lives as long as its comparison)
+    @lru_cache(maxsize=12)  # noqa: B019  (a subject lives as long as its comparison)
     def _data(self, seed: int) -> Any:
         seed = self.plan.settings.seed if self.fixed else seed
         return load_data(self.plan.with_changes(settings={"seed": seed}))
 
-    @lru_cache(maxsize=2)  # noqa: B019
+    @lru_cache(maxsize=12)  # noqa: B019
     def _parts(self, seed: int) -> Parts:
         if self.task is not None:
             return self.task.parts()
