@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: train test check lint setup benchmarks kill-test five-seeds classic accurate docs accuracy exhaustive kernel-tests kernel-benchmarks sequence-benchmarks clean
+.PHONY: train test check lint setup benchmarks kill-test five-seeds classic accurate docs accuracy exhaustive kernel-tests kernel-benchmarks sequence-benchmarks comparison-benchmarks clean
 
 train: setup  ## AlexNet on the real Fashion-MNIST, then the report
 	$(BIN)/actlab train alexnet
@@ -66,6 +66,11 @@ sequence-benchmarks: setup  ## recipes for sentences, speech and series with thr
 	$(BIN)/python benchmarks/recurrent.py
 	$(BIN)/python benchmarks/gradient_through_time.py
 	$(BIN)/python benchmarks/sequences.py
+
+comparison-benchmarks: setup  ## whether comparisons may be trusted, trainings in one batch, what watching costs: an hour
+	$(BIN)/python benchmarks/comparing.py
+	$(BIN)/python benchmarks/batched.py
+	$(BIN)/python benchmarks/watching.py
 
 clean:  ## everything that can be made again; runs/ stays
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache

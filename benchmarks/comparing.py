@@ -72,7 +72,7 @@ class Planted:
         )
 
 
-def experiment(kind: str, number: int) -> tuple[str, Any]:
+def experiment(kind: str, number: int, quick: bool = False) -> tuple[str, Any]:
     """One comparison: what it found."""
     torch.set_num_threads(1)
     candidates, depth, width, steps = {
@@ -80,6 +80,7 @@ def experiment(kind: str, number: int) -> tuple[str, Any]:
         "sigmoid": (("relu", "sigmoid"), 20, 12, 60),
         "null": (NAMES, 1, 8, 30),
     }[kind]
+    steps = steps // 20 if quick else steps
     seeds = 10_000 * (number + 1)
     declared = check(
         Declaration(
@@ -100,13 +101,16 @@ def main() -> None:
     ask.add_argument("--experiments", type=int, default=40)
     ask.add_argument("--nulls", type=int, default=200)
     ask.add_argument("--workers", type=int, default=2)
+    ask.add_argument("--quick", action="store_true", help="a twentieth of the steps: the counts mean nothing")
     ask.add_argument("--out", type=Path, default=RESULTS)
     given = ask.parse_args()
     machine, rows = machine_columns(torch.device("cpu")), []
     wanted = {"identity": given.experiments, "sigmoid": given.experiments, "null": given.nulls}
     for kind, count in wanted.items():
         began = time.perf_counter()
-        found = Parallel(n_jobs=given.workers)(delayed(experiment)(kind, number) for number in range(count))
+        found = Parallel(n_jobs=given.workers)(
+            delayed(experiment)(kind, number, given.quick) for number in range(count)
+        )
         took = time.perf_counter() - began
         hits = sum(
             any(word in ("better", "worse") for word in verdicts) if kind == "null" else verdicts == ["worse"]

@@ -166,3 +166,16 @@ def test_gradient_through_time_is_drawn(tmp_path):
 def test_little_data():
     done = call("little_data.py", "--quick", "--seeds", "1")
     assert "LeNet" in done.stdout and "100%" in done.stdout
+
+
+def test_watching_gives_a_ratio_for_every_network_and_sampling(tmp_path):
+    call("watching.py", "--rounds", 1, "--steps", 4, "--out", tmp_path)
+    rows = read(tmp_path / "watching.csv")
+    assert len(rows) == 10 and {row["looks at"] for row in rows} == {"every step", "every 20th step"}
+    assert all(float(row["ratio_median"]) > 0 for row in rows)
+
+
+def test_comparing_counts_what_was_found(tmp_path):
+    call("comparing.py", "--experiments", 1, "--nulls", 1, "--workers", 1, "--quick", "--out", tmp_path)
+    rows = read(tmp_path / "comparing.csv")
+    assert [row["experiments"] for row in rows] == ["1", "1", "1"]
