@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from .. import __version__
 from .._language import say
-from ..errors import ActlabError, OwnCodeError, UsageError
+from ..errors import ActlabError, OwnCodeError, UsageError, first_line
 from ..records import Checkpoint, Diagnosis, Layer, Site
 from ._facts import Facts
 from ._judging import judge
@@ -263,8 +263,8 @@ def copied(model: nn.Module) -> nn.Module:
     except Exception as error:
         raise ActlabError(
             say(
-                f"the network cannot be copied ({type(error).__name__}: {error}), and it is not to be changed; give one that can",
-                f"网络无法复制（{type(error).__name__}：{error}），而它不应被改动；请给出可复制的网络",
+                f"the network cannot be copied ({type(error).__name__}: {first_line(error)}), and it is not to be changed; give one that can",
+                f"网络无法复制（{type(error).__name__}：{first_line(error)}），而它不应被改动；请给出可复制的网络",
             )
         ) from error
 

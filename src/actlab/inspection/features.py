@@ -1,6 +1,5 @@
 """What a layer finds in one input: its feature maps."""
 
-import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from .._language import say
+from ..diagnosis.diagnosing import copied
 from ..errors import ActlabError, OwnCodeError, UnknownName, UsageError, first_line
 
 _SILENT = 1e-6  # of the layer's largest value
@@ -89,15 +89,7 @@ def _listed(names: list[str]) -> str:
 @contextmanager
 def still(model: nn.Module) -> Iterator[nn.Module]:
     """A copy of the network in evaluation mode; random numbers drawn meanwhile are given back."""
-    try:
-        net = copy.deepcopy(model).eval()
-    except Exception as error:
-        raise ActlabError(
-            say(
-                f"the network cannot be copied ({type(error).__name__}: {first_line(error)}), and it is not to be changed; give one that can",
-                f"网络无法复制（{type(error).__name__}：{first_line(error)}），而观察不应改动它；请给出可复制的网络",
-            )
-        ) from error
+    net = copied(model).eval()
     devices = {one.device for one in net.parameters() if one.device.type == "cuda"}
     with torch.random.fork_rng([one.index or 0 for one in devices]):
         yield net

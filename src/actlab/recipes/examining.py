@@ -1,7 +1,7 @@
 """Diagnosis of a run: its network as it is now, how its loss has gone, and which units died or came back since the start."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,9 +11,10 @@ from torch import nn
 from .._plot_events import read_steps
 from ..diagnosis import diagnose
 from ..diagnosis._probe import Probe
+from ..diagnosis._streams import SiteStream
 from ..diagnosis.diagnosing import call
 from ..diagnosis.past import Past, past
-from ..records import Checkpoint, Diagnosis, Run
+from ..records import Checkpoint, Diagnosis, Run, Site
 from .subject import Subject, subject
 
 _MOST = 100  # checkpoints of which dead units are remembered
@@ -29,8 +30,8 @@ def examine(
 ) -> tuple[Diagnosis, Subject]:
     """What is wrong with a run, finished or under way; `initial` looks at the weights it began with.
 
-    `earlier`: checkpoints of which dead units are known, of an examination of as many batches. Without them the start is looked at, where
-    units are dead now. Raises ActlabError where the run has no weights yet.
+    `earlier`: checkpoints of which dead units are known, of an examination of as many batches. Without them the start is looked at
+    too. Raises ActlabError where the run has no weights yet.
     """
     one = subject(directory, batches=batches, initial=initial)
     history = _past(Path(directory), one)
@@ -39,7 +40,7 @@ def examine(
     # a run whose loss has fallen has shown what the trials are to show
     trials = trials and not (history is not None and min(history.losses) < 0.8 * history.begins)
     found = diagnose(one.model, one.batches, one.loss, most=batches, trials=trials, past=history, earlier=earlier)
-    now = checkpoint(found, one.step)
+    now = checkpoint(found.sites, one.step)
     return found.model_copy(update={"model": one.plan.model.name, "checkpoints": (*earlier, now)}), one
 
 
@@ -73,9 +74,12 @@ def _stamp(path: Path) -> int | None:
     return None
 
 
-def checkpoint(found: Diagnosis, step: int) -> Checkpoint:
-    """The dead units of a diagnosis."""
-    return Checkpoint(step=step, silent={site.name: site.silent for site in found.sites}, units={site.name: site.units for site in found.sites})  # fmt: skip
+def checkpoint(sites: Iterable[Site | SiteStream], step: int) -> Checkpoint:
+    """The dead units of a diagnosis, or of a probe."""
+    sites = list(sites)
+    return Checkpoint(
+        step=step, silent={one.name: one.silent for one in sites}, units={one.name: one.units for one in sites}
+    )
 
 
 def silent_units(model: nn.Module, one: Subject, step: int) -> Checkpoint:
@@ -87,8 +91,7 @@ def silent_units(model: nn.Module, one: Subject, step: int) -> Checkpoint:
                 call(model, inputs)
     finally:
         probe.close()
-    sites = probe.sites
-    return Checkpoint(step=step, silent={name: site.silent for name, site in sites.items()}, units={name: site.units for name, site in sites.items()})  # fmt: skip
+    return checkpoint(probe.sites.values(), step)
 
 
 def _past(directory: Path, one: Subject) -> Past | None:
