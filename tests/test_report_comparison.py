@@ -20,7 +20,7 @@ from actlab._report_comparison import comparison_sections, rows
 from actlab.comparison import wording
 from actlab.comparison.protocol import Job, compare
 from actlab.intervals import wilson
-from actlab.records import Comparison, Declaration, Trial
+from actlab.records import Comparison, Costs, Declaration, Trial
 from test_report import Words
 from test_report_browser import CHROMIUM, CLIPPED, PICTURES, sync_playwright
 from test_report_runs import HOSTILE
@@ -91,7 +91,9 @@ def page_of(kind: str) -> str:
     found = made_kind(kind)
     with TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("error")
-        path = report.write_comparison(found, Path(folder) / "comparison.html", {found.declaration.baseline: 0.0012})
+        path = report.write_comparison(
+            found, Path(folder) / "comparison.html", Costs(seconds_per_step={found.declaration.baseline: 0.0012})
+        )
         return path.read_text(encoding="utf-8")
 
 
@@ -246,8 +248,9 @@ def test_rows_are_the_trials():
 
 def test_costs_are_shown_where_known_and_change_nothing_else():
     found = made_kind("same")
-    with_, without = (comparison_sections(found, costs) for costs in ({"relu": 0.002, "gelu": 0.003}, {}))
-    assert "2 ms" in "".join(with_)
+    known = Costs(seconds_per_step={"relu": 0.002, "gelu": 0.003}, bytes_kept={"relu": 1_500_000, "gelu": 3_000_000})
+    with_, without = (comparison_sections(found, costs) for costs in (known, Costs()))
+    assert "2 ms" in "".join(with_) and "1.5 MB" in "".join(with_)
     assert "1.50" in "".join(with_)
     assert "Not measured" in "".join(without)
     assert sum(a != b for a, b in zip(without, with_, strict=True)) == 1
@@ -263,7 +266,7 @@ def test_the_whole_declaration_is_there():
 def test_record_read_from_its_file_gives_the_same_page(tmp_path: Path):
     found = made_kind("same")
     again = Comparison.model_validate_json(found.model_dump_json())
-    path = report.write_comparison(again, tmp_path / "comparison.html", {"relu": 0.0012})
+    path = report.write_comparison(again, tmp_path / "comparison.html", Costs(seconds_per_step={"relu": 0.0012}))
     assert path.read_text(encoding="utf-8") == page_of("same")
 
 

@@ -16,7 +16,7 @@ from ._plot_svg import PALETTE, svg
 from .records import Comparison, Contrast
 
 VERDICT_COLOURS = {"better": "test", "worse": "validation", "practically equal": "training", "undecided": "muted"}
-_LETTER = 5.6  # points that a letter takes at the size of the labels, generously
+LETTER = 5.6  # points that a letter takes at the size of the labels, generously
 
 Band = list[tuple[int, float, float, float]]  # step; mean, lowest and highest training loss over the seeds
 
@@ -41,16 +41,26 @@ def ordered(found: Comparison) -> list[Contrast]:
 
 def near(found: Comparison) -> float | None:
     """How far from zero a second picture of the intervals reaches; None where the first one shows all of them well."""
-    sizes = [max(abs(one.low), abs(one.high), found.declaration.margin) for one in found.contrasts]
-    if not sizes or max(sizes) <= 8 * min(sizes):
+    sizes = [size_of(one, found.declaration.margin) for one in found.contrasts]
+    return within(sizes, min(sizes, default=0.0))
+
+
+def size_of(one: Contrast, margin: float) -> float:
+    """How far from zero its interval and the margin go."""
+    return max(abs(one.low), abs(one.high), margin)
+
+
+def within(sizes: Sequence[float], usual: float) -> float | None:
+    """How far from zero a picture reaches that shows those of about the `usual` size well; None where that is all of them."""
+    if not sizes or max(sizes) <= 8 * usual:
         return None
-    return 1.3 * max(size for size in sizes if size <= 4 * min(sizes))
+    return 1.3 * max(size for size in sizes if size <= 4 * usual)
 
 
 def intervals_picture(found: Comparison, name: str, reach: float | None = None) -> str:
     """`draw_intervals` with as much room as its rows and names need."""
     names = [cut(one.candidate) for one in found.contrasts]
-    left = 14 + _LETTER * max(map(_columns, names), default=1)
+    left = 14 + LETTER * max(map(columns, names), default=1)
     return picture(draw_intervals, found, reach, name=name, size=(4.8, 0.75 + 0.3 * max(2, len(names))), left=left)
 
 
@@ -60,22 +70,32 @@ def draw_intervals(axes: Axes, found: Comparison, reach: float | None = None) ->
     axes.axvspan(-margin, margin, color=PALETTE["grid"], lw=0)
     axes.axvline(0, color=PALETTE["muted"], lw=1)
     for place, one in enumerate(rows):
-        colour = PALETTE[VERDICT_COLOURS[one.verdict]]
-        axes.plot([one.low, one.high], [place, place], color=colour, lw=2)
-        axes.plot([one.low, one.high], [place, place], "|", color=colour, ms=8, mew=1.6)
-        axes.plot([one.difference], [place], "o", color=colour, ms=5.5)
-        if reach is not None and abs(one.difference) > reach:
-            side = math.copysign(1, one.difference)
-            axes.plot([side * reach * 0.97], [place], ">" if side > 0 else "<", color=colour, ms=6)
+        draw_interval(axes, one, place, reach)
     ends = [-1.5 * margin, 1.5 * margin, *(end for one in rows for end in (one.low, one.high))]
     low, high = (min(ends), max(ends)) if reach is None else (-reach, reach)
     pad = 0 if reach is not None else 0.05 * (high - low)
     axes.set_xlim(low - pad, high + pad)
     axes.set_ylim(len(rows) - 0.4, -0.6)
+    name_rows(axes, range(len(rows)), [cut(one.candidate) for one in rows])
+
+
+def draw_interval(axes: Axes, one: Contrast, place: float, reach: float | None = None) -> None:
+    """A difference with its interval at the height `place`; an arrow at the side where it lies beyond `reach`."""
+    colour = PALETTE[VERDICT_COLOURS[one.verdict]]
+    axes.plot([one.low, one.high], [place, place], color=colour, lw=2)
+    axes.plot([one.low, one.high], [place, place], "|", color=colour, ms=8, mew=1.6)
+    axes.plot([one.difference], [place], "o", color=colour, ms=5.5)
+    if reach is not None and abs(one.difference) > reach:
+        side = math.copysign(1, one.difference)
+        axes.plot([side * reach * 0.97], [place], ">" if side > 0 else "<", color=colour, ms=6)
+
+
+def name_rows(axes: Axes, places: Sequence[float], names: Sequence[str]) -> None:
+    """Finish a picture of differences: signed numbers below, a name for each row on the left."""
     axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:+.6g}" if abs(value) > 1e-12 else "0"))
-    _plain(axes, grid="x")
-    axes.set_yticks(range(len(rows)), [cut(one.candidate) for one in rows], parse_math=False)
+    plain(axes, grid="x")
+    axes.set_yticks(places, names, parse_math=False)
     axes.tick_params(axis="y", length=0, labelcolor=PALETTE["ink"], labelsize=9)
 
 
@@ -89,7 +109,7 @@ def draw_pairs(axes: Axes, names: tuple[str, str], before: Sequence[float], afte
         axes.plot([side - 0.08, side + 0.08], [mean(values)] * 2, color=PALETTE["ink"], lw=2.2)
     axes.set_xlim(-0.45, 1.45)
     axes.margins(y=0.08)
-    _plain(axes)
+    plain(axes)
     _numbers(axes)
     axes.set_xticks([0, 1], [cut(name, 13) for name in names], parse_math=False)
     axes.tick_params(axis="x", length=0, labelcolor=PALETTE["ink"], labelsize=9)
@@ -113,7 +133,7 @@ def draw_rates(axes: Axes, found: Comparison, candidate: str) -> None:
     axes.xaxis.set_major_locator(LogLocator(numticks=6))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     _vertical(axes, values, 30)
-    _plain(axes)
+    plain(axes)
 
 
 def bands(found: Comparison) -> dict[str, Band]:
@@ -144,21 +164,21 @@ def draw_learning(axes: Axes, shown: Mapping[str, Band], candidate: str) -> None
     axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
     axes.set_xlim(left=0)
-    _plain(axes)
+    plain(axes)
 
 
 def cut(name: str, most: int = 18) -> str:
     """As much of a name as fits beside a picture, in columns; its control characters gone, which no picture can hold."""
     name = "".join(letter if letter.isprintable() else " " for letter in name)
-    if _columns(name) <= most:
+    if columns(name) <= most:
         return name
-    while _columns(name) > most - 1:
+    while columns(name) > most - 1:
         name = name[:-1]
     return name + "…"
 
 
-def _columns(name: str) -> int:
-    """Chinese letters are two wide."""
+def columns(name: str) -> int:
+    """How wide a name is: Chinese letters take two columns."""
     return sum(2 if unicodedata.east_asian_width(letter) in "WF" or ord(letter) > 0xFFFF else 1 for letter in name)
 
 
@@ -182,7 +202,8 @@ def _numbers(axes: Axes) -> None:
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.6g}"))
 
 
-def _plain(axes: Axes, *, grid: str = "y") -> None:
+def plain(axes: Axes, *, grid: str = "y") -> None:
+    """Two spines, quiet ticks, a light grid."""
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     for side in ("left", "bottom"):

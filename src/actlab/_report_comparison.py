@@ -21,19 +21,19 @@ from ._report_text import Both, html
 from ._report_training import note, section
 from .comparison import wording
 from .intervals import wilson
-from .records import Comparison, Contrast
+from .records import Comparison, Contrast, Costs
 from .train.files import without_none
 
 _GRID = "grid-template-columns: repeat(auto-fit, minmax(min(100%, 240px), 1fr))"
 
 
-def comparison_sections(found: Comparison, costs: Mapping[str, float]) -> list[str]:
-    """The cards of the page; `costs` are seconds per step by candidate, as far as they were measured."""
+def comparison_sections(found: Comparison, costs: Costs) -> list[str]:
+    """The cards of the page."""
     return [
         part
         for part in (
             _header(found), _intervals(found), _pairs(found), _rates(found), _learning(found), _screening(found), _failures(found),
-            _costs(found, costs), _declaration(found), _meanings(),
+            _costs(found, costs), _declaration(found), meanings(),
         )
         if part
     ]  # fmt: skip
@@ -50,20 +50,26 @@ def _header(found: Comparison) -> str:
     title = html(Both(f"Comparison on {declared.target}", f"{declared.target} 上的比较"))
     head = wording.headline(found)
     sentences = "".join(_sentence(found, one) for one in ordered(found))
-    remarks = "".join(f'<p class="message">{html(_full(one))}</p>' for one in wording.edges(found))
-    lost = "".join(note(_full(one)) for one in wording.divergences(found))
-    facts = (
+    remarks = "".join(f'<p class="message">{html(full(one))}</p>' for one in wording.cautions(found))
+    lost = "".join(note(full(one)) for one in wording.divergences(found))
+    return f'<section>\n<h1>{title}</h1>\n<p class="result">{html(full(head))}</p>\n{note(full(wording.scope(found)))}\n{sentences}\n{remarks}{lost}{facts(found)}\n</section>'
+
+
+def facts(found: Comparison) -> str:
+    """What was compared, at a glance."""
+    declared = found.declaration
+    shown = (
         (Both("Candidates", "候选"), Both(f"{len(declared.candidates)}, of which {len(found.contrasts) + 1} were confirmed", f"{len(declared.candidates)} 个，其中 {len(found.contrasts) + 1} 个进入确认")),
         (Both("Baseline", "基线"), Both(declared.baseline, declared.baseline)),
         (Both("Metric", "指标"), Both(*wording.metric(found))),
         (Both("Margin", "界限"), Both(f"±{declared.margin:g}", f"±{declared.margin:g}")),
         (Both("Trainings", "训练次数"), Both(f"{len(found.trials):,} of {declared.steps:,} steps", f"{len(found.trials):,} 次，每次 {declared.steps:,} 步")),
     )  # fmt: skip
-    listed = "".join(f"<div><dt>{html(name)}</dt><dd>{html(value)}</dd></div>" for name, value in facts)
-    return f'<section>\n<h1>{title}</h1>\n<p class="result">{html(_full(head))}</p>\n{note(_full(wording.scope(found)))}\n{sentences}\n{remarks}{lost}<dl class="facts">{listed}</dl>\n</section>'
+    listed = "".join(f"<div><dt>{html(name)}</dt><dd>{html(value)}</dd></div>" for name, value in shown)
+    return f'<dl class="facts">{listed}</dl>'
 
 
-def _full(pair: wording.Pair) -> Both:
+def full(pair: wording.Pair) -> Both:
     """With its full stop."""
     return Both(pair.en + ".", pair.zh + "。")
 
@@ -73,10 +79,11 @@ def _sentence(found: Comparison, one: Contrast) -> str:
     word = wording.VERDICTS[one.verdict]
     label = Both(f"{one.candidate}: {word.en}", f"{one.candidate}：{word.zh}")
     badge = f'<span class="badge" style="color:var(--{colour})">{html(label)}</span>'
-    return f"<p>{badge} {html(_full(wording.sentence(found, one)))}</p>\n"
+    return f"<p>{badge} {html(full(wording.sentence(found, one)))}</p>\n"
 
 
-def _figure(name: str, title: Both, drawn: str) -> str:
+def figure(name: str, title: Both, drawn: str) -> str:
+    """A picture with its title."""
     return f'<figure style="max-width: 36rem"><figcaption id="{name}-title">{html(title)}</figcaption>{drawn}</figure>'
 
 
@@ -96,15 +103,15 @@ def _intervals(found: Comparison) -> str:
     )
     used = dict.fromkeys(one.verdict for one in ordered(found))
     legend = "".join(f'<li style="--c:var(--{VERDICT_COLOURS[word]})"><i></i>{html(Both(*wording.VERDICTS[word]))}</li>' for word in used)  # fmt: skip
-    figures = [_figure("intervals", Both(f"Candidate minus {base}", f"候选减 {base}"), intervals_picture(found, "intervals"))]  # fmt: skip
+    figures = [figure("intervals", Both(f"Candidate minus {base}", f"候选减 {base}"), intervals_picture(found, "intervals"))]  # fmt: skip
     if reach := near(found):
         title = Both("The same near zero; arrows: further out", "零附近放大；箭头：在图外")
-        figures.append(_figure("near", title, intervals_picture(found, "near", reach)))
+        figures.append(figure("near", title, intervals_picture(found, "near", reach)))
     wide = "" if len(figures) > 1 else ' style="max-width: 40rem"'
     head = (Both("candidate", "候选"), Both("mean", "均值"), Both("difference", "差"), Both(f"{share} interval", f"{share} 区间"), Both("p, Holm", "p（Holm）"), Both("p of equivalence, Holm", "等价 p（Holm）"), Both("p of sign flips", "符号翻转 p"), Both("verdict", "结论"))  # fmt: skip
     body = [[escape(base), wording.plain(wording.baseline_mean(found), wording.places(found)), *[""] * 5, html(Both("baseline", "基线"))]]  # fmt: skip
     body += [_contrast(found, one) for one in ordered(found)]
-    return section(Both("What is claimed", "结论所依据的区间"), note(words), f'<ul class="legend">{legend}</ul>', f'<div class="charts"{wide}>{"".join(figures)}</div>', _table(head, body))  # fmt: skip
+    return section(Both("What is claimed", "结论所依据的区间"), note(words), f'<ul class="legend">{legend}</ul>', f'<div class="charts"{wide}>{"".join(figures)}</div>', table(head, body))  # fmt: skip
 
 
 def _contrast(found: Comparison, one: Contrast) -> list[str]:
@@ -118,8 +125,8 @@ def _contrast(found: Comparison, one: Contrast) -> list[str]:
     ]  # fmt: skip
 
 
-def _table(head: Iterable[Both], body: Iterable[Iterable[str]]) -> str:
-    """Cells are HTML already."""
+def table(head: Iterable[Both], body: Iterable[Iterable[str]]) -> str:
+    """In a box of its own that scrolls; its cells are HTML already."""
     titles = "".join(f'<th scope="col">{html(one)}</th>' for one in head)
     lines = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>\n" for row in body)
     return f'<div class="scroll"><table><thead><tr>{titles}</tr></thead><tbody>{lines}</tbody></table></div>'
@@ -139,7 +146,7 @@ def _pairs(found: Comparison) -> str:
         if not before or len(before) != len(after):
             continue
         drawn = picture(draw_pairs, (base, one.candidate), before, after, up, name=f"pair{place}")
-        figures.append(_figure(f"pair{place}", Both(f"{base} → {one.candidate}", f"{base} → {one.candidate}"), drawn))
+        figures.append(figure(f"pair{place}", Both(f"{base} → {one.candidate}", f"{base} → {one.candidate}"), drawn))
     words = Both("A line for each seed, from the baseline's value to the candidate's; short strokes: the means. Each picture has its own axis.", "每个种子一条线，从基线的值到候选的值；短横：均值。各图坐标不同。")  # fmt: skip
     colours = (("test", Both("candidate better", "候选更好")), ("validation", Both("candidate worse", "候选更差")), ("muted", Both("equal", "相等")))  # fmt: skip
     legend = "".join(f'<li style="--c:var(--{colour})"><i></i>{html(word)}</li>' for colour, word in colours)
@@ -157,14 +164,14 @@ def _rates(found: Comparison) -> str:
     for place, one in enumerate(found.tuned):
         edge = Both(" (edge of the grid)", "（网格边缘）") if one.at_edge else Both("", "")
         title = Both(f"{one.candidate}: {one.rate:.3g}{edge.en}", f"{one.candidate}：{one.rate:.3g}{edge.zh}")
-        figures.append(_figure(f"rate{place}", title, picture(draw_rates, found, one.candidate, name=f"rate{place}")))
+        figures.append(figure(f"rate{place}", title, picture(draw_rates, found, one.candidate, name=f"rate{place}")))
     return section(Both("Learning rates", "学习率"), note(words), _many(figures)) if figures else ""
 
 
 def _learning(found: Comparison) -> str:
     shown = bands(found)
     figures = [
-        _figure(f"learning{place}", Both(name, name), picture(draw_learning, shown, name, name=f"learning{place}"))
+        figure(f"learning{place}", Both(name, name), picture(draw_learning, shown, name, name=f"learning{place}"))
         for place, name in enumerate(name for name in wording.confirmed(found) if name in shown)
     ]
     words = Both("Training loss against steps in the confirmation: the mean over the seeds, with a band from the lowest to the highest; diverged trainings have no curve. Gray: the means of the others.", "确认阶段的训练损失与步数：各种子的均值，带为最低至最高；发散的训练无曲线。灰线：其他候选的均值。")  # fmt: skip
@@ -191,7 +198,7 @@ def _screening(found: Comparison) -> str:
         f"探索性：名次只决定谁进入确认，不是结论。{len(found.declaration.screening_seeds)} 个种子的{name.zh}均值。",
     )
     head = (Both("rank", "名次"), Both("candidate", "候选"), Both("mean", "均值"), Both("learning rate", "学习率"), Both("confirmed", "进入确认"))  # fmt: skip
-    return section(Both("Screening", "初筛"), note(words), _table(head, body)) if body else ""
+    return section(Both("Screening", "初筛"), note(words), table(head, body)) if body else ""
 
 
 def _failures(found: Comparison) -> str:
@@ -206,22 +213,31 @@ def _failures(found: Comparison) -> str:
         cells = [html(Both(f"{a} of {b}", f"{a} / {b}")) if b else "–" for a, b in counts]
         body.append([escape(name), *cells, share])
     words = Both("Trainings that diverged, by stage. They count at chance level and are never dropped.", "各阶段发散的训练次数。按随机水平计入，从不剔除。")  # fmt: skip
-    return section(Both("Failures", "失败"), note(words), _table(head, body))
+    return section(Both("Failures", "失败"), note(words), table(head, body))
 
 
-def _costs(found: Comparison, costs: Mapping[str, float]) -> str:
-    known = [name for name in found.declaration.candidates if name in costs]
-    title = Both("Time per step", "每步时间")
+def _costs(found: Comparison, costs: Costs) -> str:
+    seconds, kept, base = costs.seconds_per_step, costs.bytes_kept, found.declaration.baseline
+    known = [name for name in found.declaration.candidates if name in seconds or name in kept]
+    title = Both("Time and memory", "时间与内存")
     if not known:
-        return section(title, note(Both("Not measured: trainings that run together as one batch have no time of their own.", "未测：合为一批的训练没有各自的时间。")))  # fmt: skip
-    base = costs.get(found.declaration.baseline)
-    body = []
-    for name in known:
-        ratio = f"{costs[name] / base:.2f}" if base else "–"
-        body.append([escape(name), f"{1000 * costs[name]:.3g} ms", ratio])
-    head = (Both("candidate", "候选"), Both("one step", "一步"), Both(f"times {found.declaration.baseline}", f"相对 {found.declaration.baseline}"))  # fmt: skip
-    words = Both("Median over the trainings of screening and confirmation, of the whole training loop. It depends on the machine and is no part of the verdict.", "初筛与确认各训练的中位数，含整个训练循环。取决于机器，不属于结论。")  # fmt: skip
-    return section(title, note(words), _table(head, body))
+        return section(title, note(Both("Not measured.", "未测。")))
+    body = [
+        [escape(name), *_amount(seconds, name, base, 1e3, "ms"), *_amount(kept, name, base, 1e-6, "MB")]
+        for name in known
+    ]
+    times = Both(f"times {base}", f"相对 {base}")
+    head = (Both("candidate", "候选"), Both("one step", "一步"), times, Both("kept for a batch", "一批保留"), times)
+    words = Both("One step: median of five rounds over all candidates in turn, of the whole training loop on one thread of the machine that wrote this page. Kept: what the forward pass of one batch keeps in memory for the backward pass, beside the weights. No part of the verdict.", "一步：在写此页的机器上以单线程轮流测各候选五轮的中位数，含整个训练循环。保留：一批数据的前向传播为反向传播保留在内存中的量，不含权重。不属于结论。")  # fmt: skip
+    return section(title, note(words), table(head, body))
+
+
+def _amount(values: Mapping[str, float], name: str, base: str, factor: float, unit: str) -> tuple[str, str]:
+    """A value with its unit, and its ratio to the baseline's."""
+    if name not in values:
+        return "–", "–"
+    ratio = f"{values[name] / values[base]:.2f}" if values.get(base) else "–"
+    return f"{factor * values[name]:.3g} {unit}", ratio
 
 
 _FIELDS = {
@@ -252,7 +268,8 @@ def _value(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def _meanings() -> str:
+def meanings() -> str:
+    """The card that explains the words of every comparison."""
     lines = "".join(f'<tr><th scope="row">{html(Both(*word))}</th><td>{html(Both(*what))}</td></tr>\n' for word, what in wording.MEANINGS)  # fmt: skip
     return section(
         Both("What the words mean", "用词说明"), f'<table class="facts-table"><tbody>{lines}</tbody></table>'

@@ -335,6 +335,13 @@ class Contrast(Record):
     diverged_high: float
 
 
+class Costs(Record):
+    """What a comparison's candidates cost on one machine: `costs.json`. It is no part of the result."""
+
+    seconds_per_step: dict[str, float] = Field(default_factory=dict)  # of the training loop, one thread, by candidate
+    bytes_kept: dict[str, int] = Field(default_factory=dict)  # of one batch, between its forward and its backward pass
+
+
 class Comparison(Record):
     """A declaration, everything that was trained for it, and what follows."""
 
@@ -345,5 +352,5 @@ class Comparison(Record):
     screened: tuple[tuple[str, float], ...]  # candidates and their mean, best first: exploratory
     contrasts: tuple[Contrast, ...]
     best: tuple[str, ...]  # the set of best among those confirmed
-    seconds_per_step: dict[str, float] = Field(default_factory=dict, exclude=True)  # medians; `costs.json` holds them
+    guessing: float | None = None  # what the metric is without looking at the inputs
     versions: dict[str, str] = Field(default_factory=dict)

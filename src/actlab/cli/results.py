@@ -180,27 +180,98 @@ def runs(
     Console().print(table if rows else say(f"no runs in '{folder}' yet", f"“{folder}”中还没有运行"))
 
 
-@app.command(help=say("Write the report of a run anew, or its picture.", "重新生成运行的报告或图片。"))
+@app.command(
+    help=say(
+        "Write the report of a run or a comparison anew; several comparisons go on one page.",
+        "重新生成运行或比较的报告；多次比较合为一页。",
+    )
+)
 def report(
-    run: RunPath,
+    folders: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FOLDER...",
+            help=say("a run, a comparison, or several comparisons", "一个运行、一次比较或多次比较的目录"),
+        ),
+    ],
     picture: Annotated[
         Path | None,
         typer.Option(
             help=say("also draw curves, filters and confusion into this PNG", "同时把曲线、滤波器和混淆矩阵画成 PNG")
         ),
     ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.html",
+            help=say(
+                "page of several comparisons (default: comparisons.html)", "多次比较的页面（默认 comparisons.html）"
+            ),
+        ),
+    ] = None,
 ) -> None:
-    from .. import plot
     from .. import report as reports
-    from .._language import language
 
-    print(reports.write(run))
+    kinds = [_kind(folder) for folder in folders]
+    _check_report(folders, kinds, picture, out)
+    if len(folders) > 1:
+        print(reports.write_comparisons(folders, out or Path("comparisons.html")))
+    elif kinds == ["comparison"]:
+        found, costs = reports.read_comparison(folders[0])
+        print(reports.write_comparison(found, folders[0] / "comparison.html", costs))
+    else:
+        print(reports.write(folders[0]))
     if picture is not None:
-        if picture.suffix.lower() != ".png":
-            raise UsageError(
-                say(f"expected a name ending in .png; got '{picture}'", f"文件名应以 .png 结尾；得到“{picture}”")
+        from .. import plot
+        from .._language import language
+
+        print(plot.run_picture(folders[0], picture, language()))
+
+
+def _kind(folder: Path) -> str:
+    """Of what a folder holds: "run" or "comparison"."""
+    for kind in ("run", "comparison"):
+        if (folder / f"{kind}.json").exists():
+            return kind
+    if (folder / "compare.toml").exists():
+        raise ActlabError(
+            say(
+                f"'{folder}' holds a comparison that is not finished; run the same 'actlab compare' again with --out '{folder}', which repeats no finished training",
+                f"“{folder}”中的比较尚未完成；请用 --out “{folder}”重新运行同一 actlab compare，已完成的训练不会重复",
             )
-        print(plot.run_picture(run, picture, language()))
+        )
+    en, zh = ("has neither", "两者都没有") if folder.is_dir() else ("is a file", "是文件") if folder.exists() else ("does not exist", "不存在")  # fmt: skip
+    raise ActlabError(
+        say(
+            f"expected a folder with run.json or comparison.json; '{folder}' {en}: make one with 'actlab train' or 'actlab compare'",
+            f"需要含有 run.json 或 comparison.json 的目录；“{folder}”{zh}：请先用 actlab train 或 actlab compare 生成",
+        )
+    )
+
+
+def _check_report(folders: list[Path], kinds: list[str], picture: Path | None, out: Path | None) -> None:
+    """Before anything is written."""
+    if len(folders) > 1 and "run" in kinds:
+        run = folders[kinds.index("run")]
+        raise UsageError(
+            say(
+                f"expected comparisons only, where several folders are given; '{run}' is a run: 'actlab runs {run.parent}' lists runs, 'actlab report {run}' reports one",
+                f"给出多个目录时只能是比较；“{run}”是运行：用 actlab runs {run.parent} 列出运行，用 actlab report {run} 生成单个报告",
+            )
+        )
+    if picture is not None and kinds != ["run"]:
+        raise UsageError(
+            say(f"--picture draws one run; '{folders[0]}' is a comparison: its pictures are on its page", f"--picture 只画一个运行；“{folders[0]}”是比较：图在其页面中")
+        )  # fmt: skip
+    if out is not None and len(folders) == 1:
+        raise UsageError(
+            say(f"--out names the page of several comparisons; '{folders[0]}' alone has its page in its own folder", f"--out 用于多次比较的页面；单独的“{folders[0]}”的页面在其自己的目录中")
+        )  # fmt: skip
+    for path, suffix in ((picture, ".png"), (out, ".html")):
+        if path is not None and path.suffix.lower() != suffix:
+            raise UsageError(
+                say(f"expected a name ending in {suffix}; got '{path}'", f"文件名应以 {suffix} 结尾；得到“{path}”")
+            )
 
 
 def _brief(run: Any) -> dict[str, Any]:
