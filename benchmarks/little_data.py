@@ -65,8 +65,8 @@ def main() -> None:
                     "test_accuracy": run.test.accuracy, "training_seconds": run.clock.training,
                 })  # fmt: skip
                 print(f"{share:.0%} seed {seed} {name}: {run.test.accuracy:.4f}", flush=True)
-    if not given.quick:
-        write(given.out, rows)
+                if not given.quick:  # after each, for all of them take the better part of an hour
+                    write(given.out, rows)
     found = {(r["share"], r["network"]): [o["test_accuracy"] for o in rows if (o["share"], o["network"]) == (r["share"], r["network"])] for r in rows}  # fmt: skip
     spread = {key: f"{mean(all_):.4f} (sd {stdev(all_) if len(all_) > 1 else 0:.4f})" for key, all_ in found.items()}
     table(

@@ -17,9 +17,10 @@ def blocks(name: str, language: str) -> list[str]:
 
 @pytest.mark.parametrize("name", READMES)
 def test_python_examples_run(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    catalogue, kernels, own, use = blocks(name, "python")
+    catalogue, kernels, compare, own, use = blocks(name, "python")
     (tmp_path / "catalogue.py").write_text(catalogue)
     (tmp_path / "kernels.py").write_text(kernels)
+    (tmp_path / "compare.py").write_text(compare)
     (tmp_path / "my.py").write_text(own)
     (tmp_path / "use.py").write_text(use)
     monkeypatch.chdir(tmp_path)
@@ -27,6 +28,7 @@ def test_python_examples_run(name: str, tmp_path: Path, monkeypatch: pytest.Monk
     sys.modules.pop("my", None)
     assert runpy.run_path("catalogue.py")["y"].shape == (11,)
     assert runpy.run_path("kernels.py")["done"].after.bytes_kept > 0
+    assert runpy.run_path("compare.py")["found"].best == ("relu",)
     result = runpy.run_path("use.py")
     assert result["run"].test.accuracy > 0.8
     assert (tmp_path / "runs" / "mine" / "model.safetensors").exists()

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .diagnosis import diagnose as diagnose
     from .diagnosis import watch as watch
     from .optimizing import optimize as optimize
+    from .recipes.compare import compare as compare
     from .records import Run as Run
     from .swapping import swap as swap
     from .train import Parts as Parts
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from .train import fit as fit
 
 _WHERE = {
+    "compare": ".recipes.compare",
     "define": ".activations",
     "diagnose": ".diagnosis",
     "watch": ".diagnosis",
@@ -29,7 +31,7 @@ _WHERE = {
     "Settings": ".train",
     "Run": ".records",
 }
-__all__ = ["Parts", "Run", "Settings", "__version__", "define", "diagnose", "fit", "fused", "optimize", "swap", "watch"]
+__all__ = ["Parts", "Run", "Settings", "__version__", "compare", "define", "diagnose", "fit", "fused", "optimize", "swap", "watch"]
 
 
 def __getattr__(name: str) -> Any:

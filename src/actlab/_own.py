@@ -12,9 +12,21 @@ from typing import Any
 from ._language import say
 from .errors import ActlabError, OwnCodeError, UnknownName, UsageError
 
+given: dict[str, Callable[..., Any]] = {}  # callables that no file holds, by the names that stand for them in plans
+
+
+def name_of(function: Callable[..., Any]) -> str:
+    """A name that `load` knows in this process from now on, of the form package.module:callable."""
+    name = f"{function.__module__}:{getattr(function, '__qualname__', type(function).__name__)}"
+    free = next(one for number in range(1, 10**6) if given.get(one := name + f" {number}" * (number > 1), function) is function)  # fmt: skip
+    given[free] = function
+    return free
+
 
 def load(name: str) -> Callable[..., Any]:
     """The callable of that name; raises UsageError if file or name do not exist, ActlabError if importing it fails."""
+    if name in given:
+        return given[name]
     where, _, what = name.rpartition(":")
     if not where or not what:
         raise UsageError(

@@ -1,19 +1,15 @@
 """`actlab compare`: which activation is best for a network and its data, with a verdict that can be trusted."""
 
-import json
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from .._files import write_whole
 from .._language import language, say
 from ..errors import UsageError
 from . import app
-from .training import changed, place
-
-_QUICK = {"tuning": 1, "rates": 5, "screening": 3, "confirmation": 8, "finalists": 1}
-_FULL = {"tuning": 2, "rates": 7, "screening": 5, "confirmation": 10, "finalists": 3}
+from .training import absolute, changed
 
 
 @app.command(
@@ -72,7 +68,28 @@ def compare(
         bool,
         typer.Option("--quick", help=say("one finalist, fewer seeds and rates", "只确认一个候选，减少种子与学习率")),
     ] = False,
-    workers: Annotated[int, typer.Option(min=1, help=say("processes that train side by side", "并行训练的进程数"))] = 1,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help=say(
+                "processes that train side by side (default: as many as cores)", "并行训练的进程数（默认与核数相同）"
+            ),
+        ),
+    ] = None,
+    backend: Annotated[
+        str,
+        typer.Option(
+            metavar="local|ray", help=say("processes of this machine, or of a Ray cluster", "本机进程，或 Ray 集群")
+        ),
+    ] = "local",
+    address: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help=say("of the Ray cluster (default: the one running here)", "Ray 集群地址（默认本机正在运行的集群）"),
+        ),
+    ] = None,
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help=say("any setting of the trainings", "训练的任意设置")),
@@ -85,10 +102,12 @@ def compare(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help=say("print JSON", "输出 JSON"))] = False,
 ) -> None:
+    from dataclasses import replace
+
     from .. import recipes
-    from ..comparison.protocol import trainings
-    from ..recipes.comparing import check_candidates, run_comparison
-    from ..records import Declaration
+    from ..errors import UnknownName
+    from ..recipes.comparing import check_candidates, place_of, run_comparison
+    from ..recipes.declaring import FULL, QUICK, declare
 
     if (activations is None) == (vary is None):
         raise UsageError(
@@ -97,64 +116,50 @@ def compare(
                 "需要候选：--activations relu,gelu，或用 --vary init=he,xavier 指定其他因素",
             )
         )
+    if backend not in ("local", "ray"):
+        raise UnknownName("backend", backend, ("local", "ray"))
     factor, _, names = ("activation", "", activations) if activations is not None else (vary or "").partition("=")
     candidates = tuple(one.strip() for one in (names or "").split(",") if one.strip())
-    target, data = _full(target), None if data is None else _full(data)
-    model = candidates[0] if factor == "model" and candidates else None
-    plan = recipes.plan(model or target)
+    target, data = _own_file(target), absolute(data)
+    plan = recipes.plan(candidates[0] if factor == "model" and candidates else target)
     plan = changed(plan, {"data": {} if data is None else {"source": data}, "model": {}, "settings": {}}, set_ or [])
-    size = _QUICK if quick else _FULL
-    counted: Any = {
-        "tuning_seeds": tuple(range(1001, 1001 + size["tuning"])),
-        "screening_seeds": tuple(range(2001, 2001 + size["screening"])),
-        "confirmation_seeds": tuple(range(3001, 3001 + (seeds or size["confirmation"]))),
-    }
-    middle, reach = plan.settings.learning_rate, size["rates"] // 2
-    declared = _declared(
-        Declaration,
-        target=target, factor=factor, candidates=candidates, baseline=baseline or (candidates or ("",))[0], metric=metric,
-        margin=margin if margin is not None else 0.02 if metric == "loss" else 0.005, steps=budget, finalists=size["finalists"],
-        rates=tuple(middle * 10 ** (step / 2) for step in range(-reach, reach + 1)), plan=plan.model_dump(mode="json"), **counted,
-    )  # fmt: skip
+    size = QUICK if quick else FULL
+    size = replace(size, confirmation=seeds) if seeds is not None else size
+    declared = declare(target, plan, candidates, size, factor=factor, baseline=baseline, metric=metric, margin=margin, steps=budget)  # fmt: skip
     check_candidates(declared)
-    least, most = trainings(declared)
-    folder = out or place(None, plan.model_copy(update={"recipe": "compare", "preset": ""}), False)
-    if not as_json:
-        print(say(f"{least:,} to {most:,} trainings of {budget:,} steps -> {folder}", f"{least:,} 至 {most:,} 次训练，每次 {budget:,} 步 -> {folder}"), flush=True)  # fmt: skip
-    found = run_comparison(declared, folder, workers=workers, show=_Lines(quiet=as_json))
-    page = _write(found, folder)
+    folder = out or place_of(declared)
+    show = _Lines(quiet=as_json)
+    found = run_comparison(
+        declared, folder, workers=workers, backend=backend, address=address, show=show, announce=show.announce
+    )
+    page = folder / "comparison.html"
     print(found.model_dump_json(exclude={"trials"})) if as_json else _print(found, page)
 
 
-def _full(name: str) -> str:
+def _own_file(name: str) -> str:
     """A file of the user's by its full path, so that other processes and later calls find it."""
     file, colon, what = name.rpartition(":")
-    if colon and file.endswith(".py"):
-        return f"{Path(file).expanduser().resolve()}:{what}"
-    return str(Path(name).expanduser().resolve()) if not colon and Path(name).expanduser().is_dir() else name
-
-
-def _declared(kind: Any, **values: Any) -> Any:
-    from pydantic import ValidationError
-
-    from ..train.settings import complaint
-
-    try:
-        return kind(**values)
-    except ValidationError as error:
-        raise complaint(error) from None
+    return f"{Path(file).expanduser().resolve()}:{what}" if colon and file.endswith(".py") else name
 
 
 class _Lines:
-    """A line at every quarter of what a stage has left."""
+    """What it will cost, then a line at every quarter of a stage, with the time that the rest of the stage will take."""
 
     def __init__(self, *, quiet: bool):
-        self.quiet, self.whole, self.said, self.stage = quiet, 0, 0, ""
+        self.quiet, self.whole, self.said, self.stage, self.began = quiet, 0, 0, "", 0.0
+
+    def announce(self, cost: Any) -> None:
+        """Before the first training."""
+        if not self.quiet:
+            if cost.part == "validation":
+                print(say("no test part: the confirmation is scored on the validation data that rates are tuned on, and gives a validation winner, not more", "没有测试集：确认阶段在用于调参的验证数据上评分，只能得出“验证集优胜者”"))  # fmt: skip
+            print(_cost(cost), flush=True)
 
     def __call__(self, trial: Any, left: int) -> None:
         if trial.stage != self.stage or left >= self.whole:
-            self.stage, self.whole, self.said = trial.stage, left + 1, 0
-        parts = 4 * (self.whole - left) // self.whole
+            self.stage, self.whole, self.said, self.began = trial.stage, left + 1, 0, time.monotonic()
+        done = self.whole - left
+        parts = 4 * done // self.whole
         if parts > self.said and not self.quiet:
             self.said = parts
             names = {
@@ -162,25 +167,22 @@ class _Lines:
                 "screening": say("screening", "初筛"),
                 "confirmation": say("confirmation", "确认"),
             }
-            print(f"{names[trial.stage]}: {self.whole - left:,} / {self.whole:,}", flush=True)
+            rest = (time.monotonic() - self.began) * left / max(1, done - 1) / 60  # since the first result
+            more = say(f", {rest:.1f} minutes to go", f"，还需 {rest:.1f} 分钟") if left and rest >= 0.1 else ""
+            print(f"{names[trial.stage]}: {done:,} / {self.whole:,}{more}", flush=True)
 
 
-def _write(found: Any, folder: Path) -> Path:
-    """The page, a row a trial, and what it cost."""
-    import csv
-    import io
-
-    from .. import report
-    from .._report_comparison import rows
-
-    table, lines = rows(found), io.StringIO()
-    writer = csv.DictWriter(lines, list(table[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(table)
-    write_whole(folder / "comparison.csv", lambda file: file.write_text(lines.getvalue(), encoding="utf-8"))
-    costs = json.dumps({"seconds_per_step": found.seconds_per_step}, indent=1) + "\n"
-    write_whole(folder / "costs.json", lambda file: file.write_text(costs, encoding="utf-8"))
-    return report.write_comparison(found, folder / "comparison.html", found.seconds_per_step)
+def _cost(cost: Any) -> str:
+    """One line."""
+    if not cost.least:
+        return say(f"all its trainings are in {cost.folder}", f"所需训练均已在 {cost.folder} 中")
+    least, most = (count * cost.seconds / cost.workers / 60 for count in (cost.least, cost.most))
+    minutes = say(f"some {least:.1f} to {most:.1f} minutes", f"约 {least:.1f} 至 {most:.1f} 分钟") if most >= 1 else say("less than a minute", "不到一分钟")  # fmt: skip
+    by = say(f" by {cost.workers} processes", f"（{cost.workers} 个进程）") if cost.workers > 1 else ""
+    return say(
+        f"{cost.least:,} to {cost.most:,} trainings of {cost.steps:,} steps, {minutes}{by} -> {cost.folder}",
+        f"{cost.least:,} 至 {cost.most:,} 次训练，每次 {cost.steps:,} 步，{minutes}{by} -> {cost.folder}",
+    )
 
 
 def _print(found: Any, page: Path) -> None:
@@ -192,5 +194,7 @@ def _print(found: Any, page: Path) -> None:
     console.print(getattr(wording.headline(found), lang), style="bold")
     for one in found.contrasts:
         console.print(f"  {getattr(wording.sentence(found, one), lang)}")
+    for one in wording.cautions(found):
+        console.print(getattr(one, lang))
     console.print(getattr(wording.scope(found), lang), style="dim")
     print(page)

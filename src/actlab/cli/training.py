@@ -130,7 +130,7 @@ def train(
         raise UsageError(
             say("--config holds the recipe already; leave --recipe out", "--config 中已有配方；请去掉 --recipe")
         )
-    name, data = _absolute(name), _absolute(data)
+    name, data = absolute(name), absolute(data)
     plan = recipes.plan(name, recipe) if name is not None else recipes.read(read_config(config)) if config else None
     assert plan is not None
     changes: dict[str, dict[str, Any]] = {
@@ -211,7 +211,7 @@ def place(out: Path | None, plan: "Plan", resume: bool, folder: Path = Path("run
     return next(path for path in candidates if not path.exists())
 
 
-def _absolute(name: str | None) -> str | None:
+def absolute(name: str | None) -> str | None:
     """A file or folder of the user's by its full path, so that the run can be used from anywhere."""
     from ..data.catalogue import names
 

@@ -5,7 +5,7 @@ Every step asks `train` for a list of jobs and reads their values; what trains t
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from statistics import mean, median
+from statistics import mean
 from typing import Literal
 
 from .. import __version__
@@ -15,6 +15,7 @@ from ..intervals import attainable, best_set, judge, paired, wilson
 from ..records import Comparison, Contrast, Declaration, Stage, Trial, Tuned
 
 RATES = tuple(10.0 ** (exponent / 2) for exponent in range(-7, 0))  # seven over three decades
+_LEAST_STEPS = 10  # rates differ by what they come to, and fewer steps come to nothing
 _EXTENSIONS, _MORE = 2, 2  # how often a grid is extended, and by how many rates, at the grid's own ratio
 
 
@@ -48,6 +49,10 @@ def check(declared: Declaration) -> Declaration:
     rates = tuple(sorted(declared.rates)) or RATES
     if len(set(rates)) < 3 or rates[0] <= 0:
         raise UsageError(say(f"expected three different learning rates above 0 or more; got {len(set(rates))}", f"至少需要三个大于 0 且不同的学习率；得到 {len(set(rates))} 个"))  # fmt: skip
+    if declared.steps < _LEAST_STEPS:
+        raise UsageError(
+            say(f"a budget of {declared.steps} steps is too small to tune a learning rate; take {_LEAST_STEPS} or more", f"{declared.steps} 步的预算太小，无法调学习率；请至少用 {_LEAST_STEPS} 步")
+        )  # fmt: skip
     finalists = min(declared.finalists, len(names) - 1)
     pairs = len(declared.confirmation_seeds)
     if pairs < 2 or not attainable(pairs, finalists, declared.alpha):
@@ -70,10 +75,10 @@ def trainings(declared: Declaration) -> tuple[int, int]:
     return least, least + each * seeds * _EXTENSIONS * _MORE
 
 
-def compare(declared: Declaration, train: Train, *, part: Literal["test", "validation"] = "test") -> Comparison:
+def compare(declared: Declaration, train: Train, *, part: Literal["test", "validation"] = "test", guessing: float | None = None) -> Comparison:  # fmt: skip
     """Carry out a declaration; `train` does the jobs it is given and returns a trial for each, in their order.
 
-    The same declaration with the same trials gives the same record; the order of the candidates changes nothing but their order.
+    `guessing` is what the metric is without looking at the inputs. The same declaration with the same trials gives the same record; the order of the candidates changes nothing but their order.
     Raises UsageError, before any training, for a declaration that cannot be decided.
     """
     declared = check(declared)
@@ -96,15 +101,11 @@ def compare(declared: Declaration, train: Train, *, part: Literal["test", "valid
     ranked = sorted(screened.items(), key=lambda one: (_worse(declared, mean(one[1])), one[0]))
     chosen = [name for name, _ in ranked if name != declared.baseline][: declared.finalists]
     values = stage("confirmation", [declared.baseline, *chosen], declared.confirmation_seeds)
-    times: dict[str, list[float]] = {}
-    for one in trials:
-        if one.seconds_per_step is not None and one.stage != "tuning":
-            times.setdefault(one.candidate, []).append(one.seconds_per_step)
     contrasts = tuple(_contrasts(declared, values, tuned, trials))
     return Comparison(
         declaration=declared, part=part, trials=tuple(trials), tuned=tuple(tuned), screened=tuple((name, mean(found)) for name, found in ranked),
         contrasts=contrasts, best=_best(declared, values, tuned, contrasts),
-        seconds_per_step={name: median(found) for name, found in times.items()}, versions={"actlab": __version__},
+        guessing=guessing, versions={"actlab": __version__},
     )  # fmt: skip
 
 

@@ -1,12 +1,13 @@
-"""Doing the jobs of a comparison: in this process or several, batched where that is exact and sooner, every finished trial on disk at once."""
+"""Doing the jobs of a comparison: in this process, in several or on a cluster, batched where that is exact and sooner, every finished trial on disk at once."""
 
 import json
 import math
-import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from functools import cache, lru_cache
 from pathlib import Path
+from random import Random
 from typing import Any, Protocol
 
 import torch
@@ -14,15 +15,15 @@ from torch import nn
 
 from .._files import write_whole
 from .._language import say
-from ..errors import ActlabError, UsageError
+from ..errors import ActlabError
 from ..records import Declaration, Epoch, Evaluation, Trial
 from ..train import Diverged, Parts, Settings, fit
+from .backends import HERE, Place, Workers
 from .batched import NotBatched, train_batched, why_not, worth
 from .protocol import Job
 
-_TOGETHER = (
-    16  # trainings of one batch; it does not depend on the number of workers, so that these do not show in the numbers
-)
+TOGETHER = 16  # trainings of one batch, whatever the number of workers, so that these do not show in the numbers
+_READ = 256  # examples read at once
 
 
 class Subject(Protocol):
@@ -51,47 +52,62 @@ class Runner:
     """Trains what `compare` asks for. What stands in `folder` already is read, not trained again."""
 
     def __init__(
-        self, declared: Declaration, opener: Opener, folder: Path, *, workers: int = 1,
+        self, declared: Declaration, opener: Opener, folder: Path, *, place: Place = HERE,
         show: Callable[[Trial, int], None] = lambda trial, left: None,
     ):  # fmt: skip
-        if workers < 1:
-            raise UsageError(say(f"workers must be at least 1; got {workers}", f"进程数至少为 1；得到 {workers}"))
         self.declared, self.opener, self.folder = declared, opener, folder
-        self.workers, self.show = workers, show
+        self.place, self.show = place, show
+        self._workers = Workers(place)
         self.subject = _open(opener, declared.model_dump_json())
+
+    @property
+    def workers(self) -> int:
+        """How many processes of this machine train."""
+        return self.place.workers
 
     @property
     def part(self) -> Any:
         """On which the confirmation is scored."""
         return "validation" if self.subject.parts(self.declared.confirmation_seeds[0]).test is None else "test"
 
+    @property
+    def guessing(self) -> float | None:
+        """What the metric is on that part without looking at the inputs."""
+        parts = self.subject.parts(self.declared.confirmation_seeds[0])
+        return chance(getattr(parts, self.part), self.declared.metric)
+
     def __call__(self, jobs: Sequence[Job]) -> list[Trial]:
         """A trial for every job, in their order."""
         known = {job: _read(_file(self.folder, job)) for job in jobs}
         missing = [job for job in jobs if known[job] is None]
-        groups = self._groups(missing)
-        threads = max(1, (os.cpu_count() or 1) // self.workers)
-        work = [(self.opener, self.declared.model_dump_json(), group, self.folder, threads) for group in groups]
+        work = [(self.opener, self.declared.model_dump_json(), group) for group in self._groups(missing)]
         left = len(missing)
-        for done in _parallel(work, self.workers):
+        with closing(self._workers.results(_work, work)) as done:
             for job, trial in done:
-                known[job] = trial
+                known[job] = _write(_file(self.folder, job), trial)
                 left -= 1
                 self.show(trial, left)
         return [trial for job in jobs if (trial := known[job]) is not None]
+
+    def close(self) -> None:
+        """End the processes, leave the cluster."""
+        self._workers.close()
 
     def _groups(self, jobs: list[Job]) -> list[list[Job]]:
         """Jobs that are trained together: of one candidate and stage where they can be one batch, else one by one."""
         groups: dict[Any, list[list[Job]]] = {}
         for job in sorted(jobs, key=lambda one: (one.candidate, one.stage, one.rate, one.seed)):
             found = groups.setdefault((job.candidate, job.stage), [[]])
-            if found[-1] and (len(found[-1]) == _TOGETHER or not self._together(job.candidate)):
+            if found[-1] and (len(found[-1]) == TOGETHER or not self.together(job.candidate)):
                 found.append([])
             found[-1].append(job)
-        return [group for found in groups.values() for group in found]
+        made = [group for found in groups.values() for group in found]
+        Random(0).shuffle(made)  # so that no candidate has the machine's quiet hours for itself
+        return made
 
     @cache  # noqa: B019  (a runner lives as long as its comparison)
-    def _together(self, candidate: str) -> bool:
+    def together(self, candidate: str) -> bool:
+        """Whether trainings of this candidate can be one batch, and are sooner done so."""
         if not self.subject.fixed:
             return False
         seeds = self.declared.tuning_seeds[:2]
@@ -101,36 +117,26 @@ class Runner:
         return worth(models * 2) and why_not(models, settings, parts=parts, loss=self.subject.loss) is None
 
 
-def _parallel(work: list[Any], workers: int) -> Any:
-    """Results as they come."""
-    if workers == 1 or len(work) < 2:
-        return (_work(*one) for one in work)
-    try:
-        from joblib import Parallel, delayed
-    except ImportError:
-        raise ActlabError(
-            say("several workers need joblib, which is not installed; run: pip install 'actlab[compare]'", "多进程需要 joblib；请运行：pip install 'actlab[compare]'")
-        ) from None  # fmt: skip
-    return Parallel(n_jobs=workers, return_as="generator_unordered")(delayed(_work)(*one) for one in work)
-
-
 @lru_cache(maxsize=4)
 def _open(opener: Opener, declared: str) -> Subject:
     return opener(Declaration.model_validate_json(declared))
 
 
-def _work(opener: Opener, declared: str, jobs: list[Job], folder: Path, threads: int) -> list[tuple[Job, Trial]]:
-    """Train these jobs, together or one after another, and write each trial when it is done."""
+def _work(opener: Opener, declared: str, jobs: list[Job]) -> Iterator[tuple[Job, Trial]]:
+    """Train these jobs, together or one after another. Nothing is written: the process may be on a machine without the folder.
+
+    One thread always: sums of several threads are rounded differently, and the number of processes must not show in the numbers.
+    """
     before = torch.get_num_threads()
-    torch.set_num_threads(threads)
+    torch.set_num_threads(1)
     try:
         subject, found = _open(opener, declared), Declaration.model_validate_json(declared)
-        return [(job, _write(_file(folder, job), trial)) for job, trial in _trained(subject, found, jobs)]
+        yield from _trained(subject, found, jobs)
     finally:
         torch.set_num_threads(before)
 
 
-def _trained(subject: Subject, declared: Declaration, jobs: list[Job]) -> Any:
+def _trained(subject: Subject, declared: Declaration, jobs: list[Job]) -> Iterator[tuple[Job, Trial]]:
     if len(jobs) > 1:
         models = [subject.model(job.candidate, job.seed) for job in jobs]
         settings = [subject.settings(job.candidate, job.rate, job.seed) for job in jobs]
@@ -171,15 +177,10 @@ def _trial(
         last = epochs[-1]
         shown = test if test is not None else last
         value = getattr(shown, declared.metric if test is not None else f"validation_{declared.metric}")
-        if value is None:
-            raise UsageError(
-                say(f"there is no validation {declared.metric} for '{declared.target}': compare by --metric loss, or hold validation data out", f"“{declared.target}”没有验证{declared.metric}：请用 --metric loss，或留出验证数据")
-            )  # fmt: skip
+        assert value is not None, "asked before the first training"
         diverged = not math.isfinite(value)
     if diverged:
-        parts = subject.parts(job.seed)
-        scored = parts.test if job.stage == "confirmation" and parts.test is not None else parts.validation
-        value = chance(scored, declared.metric)
+        value = _lost(subject, declared, job, subject.parts(job.seed))
     assert value is not None
     curve = tuple((one.step, one.train_loss) for one in epochs)
     return Trial(
@@ -187,14 +188,37 @@ def _trial(
     )  # fmt: skip
 
 
-def chance(part: Any, metric: str) -> float:
-    """What a guess gets: accuracy of the most frequent class, or the loss of knowing the frequencies; of numbers their variance."""
-    _, targets = part[torch.arange(len(part))]
-    if targets.is_floating_point():
-        return float(targets.double().var(correction=0))
-    share = torch.bincount(targets.flatten()[targets.flatten() >= 0]).double()
+def chance(part: Any, metric: str) -> float | None:
+    """What a guess gets: accuracy of the most frequent class, or the loss of knowing the frequencies; of numbers their variance.
+
+    None where targets are no tensor, so that a guess has no simple form.
+    """
+    found = [part[indices][1] for indices in torch.arange(len(part)).split(_READ)]
+    if not all(map(torch.is_tensor, found)):
+        return None
+    if found[0].is_floating_point():
+        return float(torch.cat([one.flatten() for one in found]).double().var(correction=0))
+    targets = torch.cat([one.flatten() for one in found])
+    share = torch.bincount(targets[targets >= 0]).double()
     share = share[share > 0] / share.sum()
     return float(share.max()) if metric == "accuracy" else float(-(share * share.log()).sum())
+
+
+def _lost(subject: Subject, declared: Declaration, job: Job, parts: Parts) -> float:
+    """The value of a training that diverged: that of a guess, or where this has no simple form the loss of the untrained network."""
+    part = parts.test if job.stage == "confirmation" and parts.test is not None else parts.validation
+    assert part is not None
+    guess = chance(part, declared.metric)
+    if guess is not None:
+        return guess
+    model, loss = subject.model(job.candidate, job.seed).eval(), getattr(subject.loss, "plain", subject.loss)
+    assert loss is not None
+    total = 0.0
+    with torch.no_grad():
+        for indices in torch.arange(len(part)).split(_READ):
+            inputs, targets = part[indices]
+            total += float(loss(model(parts.prepare(inputs, False)), targets)) * len(indices)
+    return total / len(part)
 
 
 def _file(folder: Path, job: Job) -> Path:

@@ -237,6 +237,24 @@ def edges(found: Comparison) -> list[Pair]:
     ]
 
 
+def cautions(found: Comparison) -> list[Pair]:
+    """What must be known beside the verdict: rates at an edge, and that nobody has learnt anything."""
+    said = edges(found)
+    if found.guessing is None or not found.contrasts:
+        return said
+    sign = 1 if found.declaration.higher_is_better else -1
+    means = [baseline_mean(found), *(one.mean for one in found.contrasts)]
+    if all(sign * (value - found.guessing) <= found.declaration.margin for value in means):
+        chance = plain(found.guessing, places(found))
+        said.append(
+            Pair(
+                f"None of those confirmed is better than guessing without looking at the inputs ({metric(found).en} {chance}): within {found.declaration.steps:,} steps nothing was learnt that could be compared",
+                f"入围者均不优于不看输入的猜测（{metric(found).zh} {chance}）：{found.declaration.steps:,} 步之内没有学到可比较的东西",
+            )
+        )
+    return said
+
+
 def divergences(found: Comparison) -> list[Pair]:
     """A sentence for each of the confirmed that diverged; one for all where none did."""
     said, total = [], len(found.declaration.confirmation_seeds)

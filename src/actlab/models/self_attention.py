@@ -89,7 +89,9 @@ class ImageAttention(nn.Module):
         width: int = 64,
         heads: int = 4,
         layers: int = 4,
+        hidden: int | None = None,
         activation: str | Callable[[], nn.Module] = "gelu",
+        gated: bool = False,
         dropout: float = 0.0,
     ):
         super().__init__()
@@ -102,7 +104,7 @@ class ImageAttention(nn.Module):
             )
         self.patch = patch
         self.attention = SelfAttention(
-            channels * patch * patch, width, classes, heads=heads, layers=layers, activation=activation,
+            channels * patch * patch, width, classes, heads=heads, layers=layers, hidden=hidden, activation=activation, gated=gated,
             dropout=dropout, positions="learned", summary="mean", longest=(size // patch) ** 2,
         )  # fmt: skip
 
@@ -127,7 +129,9 @@ class GraphAttention(nn.Module):
         width: int = 32,
         heads: int = 4,
         layers: int = 2,
+        hidden: int | None = None,
         activation: str | Callable[[], nn.Module] = "gelu",
+        gated: bool = False,
         dropout: float = 0.2,
     ):
         super().__init__()
@@ -136,7 +140,7 @@ class GraphAttention(nn.Module):
         self.register_buffer("features", features, persistent=False)
         self.register_buffer("mask", masks.adjacency(edges), persistent=False)
         self.attention = SelfAttention(
-            features.shape[1], width, classes, heads=heads, layers=layers, activation=activation, dropout=dropout,
+            features.shape[1], width, classes, heads=heads, layers=layers, hidden=hidden, activation=activation, gated=gated, dropout=dropout,
             positions="none",
         )  # fmt: skip
 

@@ -1,141 +1,119 @@
-"""Comparing candidates on a recipe, or on a network and data of one's own."""
+"""Comparing candidates on a recipe, or on a network and data of one's own: declared, carried out in a folder, written down."""
 
-import inspect
-from functools import lru_cache
+import csv
+import io
+from collections.abc import Callable
+from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import tomli_w
-import torch
-from torch import nn
 
-from .. import _own, activations
+from .. import activations, report
 from .._files import cannot_write, write_whole
 from .._language import say
-from ..comparison.candidates import matched_dropout, matched_start
-from ..comparison.protocol import check, compare
+from .._report_comparison import rows
+from ..comparison import costs as measuring
+from ..comparison.backends import Backend, Place, cores
+from ..comparison.candidates import GATES
+from ..comparison.protocol import check, compare, trainings
 from ..comparison.running import Runner
-from ..data import images
 from ..errors import UsageError
-from ..records import Comparison, Declaration
-from ..swapping import swap
-from ..train import Parts, Settings, change
-from ..train.files import read_config, without_none
-from . import run_task
-from .planning import DataPlan, Plan, read
-from .run import build_model, load_data, parts_of
-
-_FACTORS = {"activation": "activation", "init": "initialise", "model": "name"}  # in a plan's model
+from ..records import Comparison, Costs, Declaration
+from ..train.files import flat, read_config, without_none
+from ._compared import check_metric, gated, open_subject
+from .planning import read
 
 
-class PlannedSubject:
-    """Networks and data of a plan in which one thing varies."""
-
-    def __init__(self, declared: Declaration):
-        self.declared, self.plan = declared, read(declared.plan)
-        self.own = ":" in self.plan.model.name
-        self.task = None if isinstance(self.plan.data, DataPlan) else run_task.open_task(self.plan)
-        self.loss: Any = None if self.task is None else self.task.loss
-        source = getattr(self.plan.data, "source", "")
-        self.fixed = self.task is not None or ":" in source  # else the seed draws the validation part
-
-    def planned(self, candidate: str, seed: int) -> Plan:
-        """The plan of one candidate and seed."""
-        model = {_FACTORS[self.declared.factor]: candidate}
-        return self.plan.with_changes(model=model, settings={"seed": seed, "steps": self.declared.steps})
-
-    def model(self, candidate: str, seed: int) -> nn.Module:
-        """Built anew, with the start that fits its activation."""
-        plan = self.planned(candidate, seed)
-        torch.manual_seed(seed)
-        model = self._built(plan, seed)
-        if self.declared.factor != "activation":
-            return model
-        if self.own and "activation" not in inspect.signature(_own.load(plan.model.name)).parameters:
-            model = _exchanged(model, candidate)
-        return matched_start(matched_dropout(model, candidate), candidate, seed)
-
-    def _built(self, plan: Plan, seed: int) -> nn.Module:
-        if self.task is not None:
-            return run_task.build_model(plan.model, self.task)
-        data = self._data(seed)
-        return build_model(plan.model, data.facts() if isinstance(data, images.ImageData) else data.described())
-
-    def parts(self, seed: int) -> Parts:
-        """The same for every seed where the plan's data have no split to draw."""
-        return self._parts(self.plan.settings.seed if self.fixed else seed)
-
-    def settings(self, candidate: str, rate: float, seed: int) -> Settings:
-        """The plan's, with the budget of the comparison."""
-        return change(self.planned(candidate, seed).settings, {"learning_rate": rate})
-
-    @lru_cache(maxsize=12)  # noqa: B019  (a subject lives as long as its comparison)
-    def _data(self, seed: int) -> Any:
-        seed = self.plan.settings.seed if self.fixed else seed
-        return load_data(self.plan.with_changes(settings={"seed": seed}))
-
-    @lru_cache(maxsize=12)  # noqa: B019
-    def _parts(self, seed: int) -> Parts:
-        if self.task is not None:
-            return self.task.parts()
-        first = self.planned(self.declared.baseline, seed)
-        parts, _ = parts_of(self.plan, self._built(first, seed), self._data(seed))
-        if parts.validation is None:
-            raise UsageError(
-                say(f"'{self.declared.target}' has no validation part to tune by: give data with (train, validation, test), or data.validation above 0", f"“{self.declared.target}”没有用于调参的验证数据：请给出 (train, validation, test)，或设 data.validation 大于 0")
-            )  # fmt: skip
-        return parts
-
-
-def _exchanged(model: nn.Module, candidate: str) -> nn.Module:
-    """With the candidate in the place of its activations; one that it has already goes out and comes back, so that all go the same way."""
-    try:
-        return swap(model, candidate).model
-    except UsageError:
-        other = "gelu" if activations.get(candidate).name == "relu" else "relu"
-        return swap(swap(model, other).model, candidate).model
-
-
-def open_subject(declared: Declaration) -> PlannedSubject:
-    """For this process and others."""
-    return PlannedSubject(declared)
-
-
-def run_comparison(declared: Declaration, folder: Path, *, workers: int = 1, show: Any = lambda trial, left: None) -> Comparison:  # fmt: skip
+def run_comparison(declared: Declaration, folder: Path, *, workers: int | None = 1, backend: Backend = "local", address: str | None = None, show: Any = lambda trial, left: None, announce: Any = None, opener: Callable[[Declaration], Any] = open_subject) -> Comparison:  # fmt: skip
     """Carry out a declaration in `folder`, where `compare.toml` and every finished trial stand; what is there is not trained again.
 
-    Raises UsageError, before any training, for candidates that are unknown or cannot be reached, and for a folder of another declaration.
+    Writes `comparison.json`, `comparison.csv`, `costs.json` and the page `comparison.html`. Raises UsageError, before any training, for
+    candidates that are unknown or cannot be reached, and for a folder of another declaration. `announce` is told what it will cost, `show`
+    every trial and how many of its stage are left.
     """
     declared = check(declared)
     check_candidates(declared)
     _keep(declared, folder)
-    runner = Runner(declared, open_subject, folder, workers=workers, show=show)
-    for candidate in declared.candidates:
-        runner.subject.model(
-            candidate, declared.tuning_seeds[0]
-        )  # a network whose activations cannot be reached says so now
-    found = compare(declared, runner, part=runner.part)
-    write_whole(
-        folder / "comparison.json",
-        lambda file: file.write_text(found.model_dump_json(indent=1) + "\n", encoding="utf-8"),
-    )
+    place = Place(cores() if workers is None else workers, backend, address)
+    with closing(Runner(declared, opener, folder, place=place, show=show)) as runner:
+        return _carried_out(declared, runner, folder, announce)
+
+
+def _carried_out(declared: Declaration, runner: Runner, folder: Path, announce: Any) -> Comparison:
+    for candidate in declared.candidates:  # a network whose activations cannot be reached says so now
+        runner.subject.model(candidate, declared.tuning_seeds[0])
+    check_metric(runner.subject, declared)
+    if announce is not None:
+        announce(_expected(declared, runner, folder))
+    found = compare(declared, runner, part=runner.part, guessing=runner.guessing)
+    _write(folder / "comparison.json", found.model_dump_json(indent=1))
+    write_results(found, _costs(folder) or measuring.measure(runner.subject, declared), folder)
     return found
 
 
+def _expected(declared: Declaration, runner: Runner, folder: Path) -> measuring.Expected:
+    there = sum(1 for _ in (folder / "trials").glob("*.json"))
+    least, most = (max(0, count - there) for count in trainings(declared))
+    seconds = measuring.forecast(runner.subject, declared, runner.together) if least else 0.0
+    return measuring.Expected(least, most, declared.steps, seconds, runner.workers, folder, runner.part)
+
+
+def write_results(found: Comparison, costs: Costs, folder: Path) -> Path:
+    """The page, whose path is returned, a row for each trial, and what it cost."""
+    table, lines = rows(found), io.StringIO()
+    writer = csv.DictWriter(lines, list(table[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(table)
+    _write(folder / "comparison.csv", lines.getvalue().rstrip("\n"))
+    _write(folder / "costs.json", costs.model_dump_json(indent=1))
+    return report.write_comparison(found, folder / "comparison.html", costs)
+
+
+def _write(file: Path, text: str) -> None:
+    write_whole(file, lambda temporary: temporary.write_text(text + "\n", encoding="utf-8"))
+
+
+def _costs(folder: Path) -> Costs | None:
+    """Those that stand there already."""
+    try:
+        return Costs.model_validate_json((folder / "costs.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
 def check_candidates(declared: Declaration) -> None:
-    """Raises UnknownName or UsageError for an activation that is none, or that acts on vectors."""
-    if declared.factor == "activation":
-        for name in declared.candidates:
-            if isinstance(activations.get(name), activations.VectorActivation):
-                raise UsageError(
-                    say(f"'{name}' acts on whole vectors and cannot take the place of a pointwise activation", f"“{name}”作用于整个向量，不能代替逐点激活函数")
-                )  # fmt: skip
+    """Raises UnknownName or UsageError for an activation that is none, or that acts on vectors where the network has no place for that."""
+    if declared.factor != "activation":
+        return
+    for name in declared.candidates:
+        if name in GATES:
+            gated(read(declared.plan).model, name)
+        elif isinstance(activations.get(name), activations.VectorActivation):
+            raise UsageError(
+                say(f"'{name}' acts on whole vectors and cannot take the place of a pointwise activation", f"“{name}”作用于整个向量，不能代替逐点激活函数")
+            )  # fmt: skip
+
+
+def place_of(declared: Declaration, runs: Path = Path("runs")) -> Path:
+    """The newest folder that holds this very declaration, so that an interrupted comparison goes on; else a new one."""
+    wanted = _content(check(declared))
+    for file in sorted(runs.glob("*/compare.toml"), key=lambda one: one.stat().st_mtime, reverse=True):
+        if flat(read_config(file)) == flat(wanted):
+            return file.parent
+    base = f"compare-{Path(declared.target).stem.split(':')[0]}-{datetime.now().strftime('%Y%m%d-%H%M%S')}"
+    return next(path for path in (runs / base, *(runs / f"{base}-{number}" for number in range(2, 1000))) if not path.exists())  # fmt: skip
+
+
+def _content(declared: Declaration) -> dict[str, Any]:
+    return without_none(declared.model_dump(mode="json"))
 
 
 def _keep(declared: Declaration, folder: Path) -> None:
     """`compare.toml`, written once; another one is refused."""
     file = folder / "compare.toml"
-    content = without_none(declared.model_dump(mode="json"))
+    content = _content(declared)
     if file.exists():
         if read_config(file) != content:
             raise UsageError(
