@@ -157,8 +157,8 @@ def _pairs(found: Comparison) -> str:
 def _rates(found: Comparison) -> str:
     name = wording.METRICS[found.declaration.metric, "validation"]
     words = Both(
-        f"{name.en[0].upper()}{name.en[1:]} against the learning rate, mean of the {len(found.declaration.tuning_seeds)} tuning seeds. Ring: the rate chosen. Cross: a training diverged there, which counts at chance level. Gray: the other candidates.",
-        f"{name.zh}与学习率，{len(found.declaration.tuning_seeds)} 个调参种子的均值。圆圈：所选学习率；叉：有训练发散，按随机水平计；灰线：其他候选。",
+        f"{name.en[0].upper()}{name.en[1:]} against the learning rate, mean of the {len(found.declaration.tuning_seeds)} tuning seeds. Ring: the rate that counts, settled by the validation data of the confirmation where there is a second, thin ring. Cross: a training diverged there, which counts at chance level. Gray: the other candidates.",
+        f"{name.zh}与学习率，{len(found.declaration.tuning_seeds)} 个调参种子的均值。粗圈：采用的学习率（有细圈时，由确认阶段的验证数据在二者之间定下）；叉：有训练发散，按随机水平计；灰线：其他候选。",
     )
     figures = []
     for place, one in enumerate(found.tuned):
@@ -206,7 +206,7 @@ def _failures(found: Comparison) -> str:
     body = []
     for name in found.declaration.candidates:
         counts = [wording.diverged(found, name, stage) for stage in wording.STAGES]
-        share, (lost, total) = "–", counts[-1]
+        share, (lost, total) = "–", wording.diverged(found, name, "confirmation")
         if total:
             low, high = wilson(lost, total)
             share = html(Both(*(f"{lost / total:.3f} ({low:.3f}{to}{high:.3f})" for to in (" to ", " 至 "))))

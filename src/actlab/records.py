@@ -264,7 +264,8 @@ class Attempt(Record):
     more_seeds: int = 0  # about so many more would decide
 
 
-Stage = Literal["tuning", "screening", "confirmation"]
+# "second rate" are trainings of the confirmation at the one of two rates that was not settled on
+Stage = Literal["tuning", "screening", "confirmation", "second rate"]
 
 
 class Declaration(Record):
@@ -301,6 +302,7 @@ class Trial(Record):
     seed: int
     stage: Stage
     value: float  # of the metric: on validation data in tuning and screening, on the last part in confirmation; chance level where it diverged
+    validation: float | None = None  # in the confirmation: the same on validation data, by which rates are settled
     diverged: bool = False
     curve: tuple[tuple[int, float], ...] = ()  # steps, mean training loss since the one before
     # of the training loop, where it was not batched; kept apart, for it is no part of the result
@@ -308,10 +310,11 @@ class Trial(Record):
 
 
 class Tuned(Record):
-    """The learning rate a candidate goes on with."""
+    """The learning rates a candidate goes on with: two into the confirmation, whose validation data settle which it is."""
 
     candidate: str
-    rate: float
+    rate: float  # the best in tuning, with which it is screened; of those confirmed the one settled on
+    second: float  # the other one
     tried: tuple[tuple[float, float], ...]  # rates, mean of the metric over the tuning seeds
     at_edge: bool = False  # best at the end of a grid that was extended twice: it cannot win
 

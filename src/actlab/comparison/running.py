@@ -182,9 +182,12 @@ def _trial(
     if diverged:
         value = _lost(subject, declared, job, subject.parts(job.seed))
     assert value is not None
+    validation = None
+    if test is not None:
+        validation = getattr(epochs[-1], f"validation_{declared.metric}")
     curve = tuple((one.step, one.train_loss) for one in epochs)
     return Trial(
-        candidate=job.candidate, rate=job.rate, seed=job.seed, stage=job.stage, value=value, diverged=diverged, curve=curve, seconds_per_step=seconds,
+        candidate=job.candidate, rate=job.rate, seed=job.seed, stage=job.stage, value=value, validation=validation, diverged=diverged, curve=curve, seconds_per_step=seconds,
     )  # fmt: skip
 
 

@@ -35,6 +35,7 @@ STAGES: dict[Stage, Pair] = {
     "tuning": Pair("tuning", "调参"),
     "screening": Pair("screening", "初筛"),
     "confirmation": Pair("confirmation", "确认"),
+    "second rate": Pair("confirmation, second rate", "确认，第二学习率"),
 }
 
 
@@ -220,8 +221,8 @@ def scope(found: Comparison) -> Pair:
         else Pair("scored on validation data, for there is no test part: a validation winner, not more", "无测试集，在验证集上评分：只是“验证集优胜者”")
     )  # fmt: skip
     return Pair(
-        f"This holds for {PurePath(declared.target).name}{f' on {data}' if data else ''}, {declared.steps:,} steps of{how or ' training'}, the learning rate of each candidate tuned on the same grid ({count} rates from {rates[0]} to {rates[1]}, extended where the best lay at its end), {seeds} paired seeds, {part.en}; not for other networks, data or budgets",
-        f"适用范围：{PurePath(declared.target).name}{f'，数据 {data}' if data else ''}，{how.strip()} 训练 {declared.steps:,} 步，各候选在同一网格上调学习率（{rates[0]} 至 {rates[1]} 共 {count} 个，最优在端点时扩展），{seeds} 对种子，{part.zh}；不适用于其他网络、数据或训练步数",
+        f"This holds for {PurePath(declared.target).name}{f' on {data}' if data else ''}, {declared.steps:,} steps of{how or ' training'}, the learning rate of each candidate tuned on the same grid ({count} rates from {rates[0]} to {rates[1]}, extended where the best lay at its end, settled between the two best by validation data), {seeds} paired seeds, {part.en}; not for other networks, data or budgets",
+        f"适用范围：{PurePath(declared.target).name}{f'，数据 {data}' if data else ''}，{how.strip()} 训练 {declared.steps:,} 步，各候选在同一网格上调学习率（{rates[0]} 至 {rates[1]} 共 {count} 个，最优在端点时扩展，由验证数据在最好的两个之间定下），{seeds} 对种子，{part.zh}；不适用于其他网络、数据或训练步数",
     )
 
 
@@ -301,5 +302,6 @@ MEANINGS = (
     (Pair("validation winner", "验证集优胜者"), Pair("There is no test part: the confirmation was scored on validation data, on which learning rates were tuned too.", "没有测试集：确认阶段在验证集上评分，而学习率也在其上调过。")),
     (Pair("exploratory", "探索性"), Pair("The screening only chooses who is confirmed; its order is no verdict.", "初筛只决定谁进入确认；其名次不是结论。")),
     (Pair("paired seeds", "配对种子"), Pair("A seed fixes the split of the data, their order and the normal draw of the weights, the same for all candidates; fresh ones for each stage.", "种子决定数据划分、顺序与权重的正态抽样，对所有候选相同；各阶段用新种子。")),
+    (Pair("learning rate settled", "定下的学习率"), Pair("The two best rates of the tuning both go through the confirmation, and its validation data settle which one counts; the test part has no say in it. The trainings at the other rate are listed as “second rate”.", "调参得到的两个最好学习率都参加确认，由确认种子的验证数据决定采用哪一个，测试集不参与选择；另一学习率的训练列为“第二学习率”。")),
     (Pair("diverged", "发散"), Pair("The training ended with numbers that are not finite or a loss out of hand. It counts at chance level and is never dropped.", "训练以非有限数或失控的损失告终。按随机水平计入，从不剔除。")),
 )  # fmt: skip
