@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: train test check lint setup benchmarks kill-test five-seeds classic accurate docs accuracy exhaustive kernel-tests kernel-benchmarks sequence-benchmarks comparison-benchmarks clean
+.PHONY: train test check lint setup benchmarks kill-test five-seeds classic accurate docs accuracy exhaustive kernel-tests kernel-benchmarks sequence-benchmarks comparison-tests comparison-benchmarks clean
 
 train: setup  ## AlexNet on the real Fashion-MNIST, then the report
 	$(BIN)/actlab train alexnet
@@ -67,9 +67,14 @@ sequence-benchmarks: setup  ## recipes for sentences, speech and series with thr
 	$(BIN)/python benchmarks/gradient_through_time.py
 	$(BIN)/python benchmarks/sequences.py
 
+comparison-tests: setup  ## whether comparisons may be trusted, in full, and on a Ray cluster of two nodes: some minutes
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[cluster]'
+	ACTLAB_TRUST=1 $(BIN)/python -m pytest tests/test_comparison_trust.py tests/test_cluster.py
+
 comparison-benchmarks: setup  ## whether comparisons may be trusted, trainings in one batch, what watching costs: an hour
 	$(BIN)/python benchmarks/comparing.py
 	$(BIN)/python benchmarks/batched.py
+	$(BIN)/python benchmarks/workers.py
 	$(BIN)/python benchmarks/watching.py
 
 clean:  ## everything that can be made again; runs/ stays

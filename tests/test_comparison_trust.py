@@ -1,6 +1,7 @@
 """Whether a comparison's verdict can be trusted, on real trainings: effects that are there are found, one activation does not beat itself."""
 
 import importlib
+import os
 import sys
 from pathlib import Path
 
@@ -8,6 +9,11 @@ import pytest
 
 from actlab.comparison.protocol import compare
 from actlab.records import Trial
+
+
+WHOLE = pytest.mark.skipif(
+    "ACTLAB_TRUST" not in os.environ, reason="two minutes: ACTLAB_TRUST=1, as `make comparison-tests` has it"
+)
 
 
 @pytest.fixture(scope="module")
@@ -53,16 +59,23 @@ def test_a_training_that_fails_ends_them_all(comparing):
         comparing.in_lock_step(declared, lambda jobs: 1 // 0)
 
 
-def test_a_comparison_in_a_stack_is_the_comparison_alone(comparing):
+def test_a_comparison_among_others_is_the_comparison_alone(comparing):
+    """Up to rounding, which stacks of other sizes do in another way: at the smaller rates it turns an example or two of 500."""
     kind = comparing.KINDS["identity"]
-    alone, among = comparing.experiments(kind, [1], small=True), comparing.experiments(kind, range(3), small=True)
-    assert [one.verdict for one in alone[0].contrasts] == [one.verdict for one in among[1].contrasts]
-    values = [[trial.value for trial in one.trials] for one in (alone[0], among[1])]
-    # stacks of other sizes are rounded differently, which may turn an example or two of 500
-    assert values[0] == pytest.approx(values[1], abs=0.01)
+    (alone,), (_, among) = (comparing.experiments(kind, numbers, small=True) for numbers in ([1], range(2)))
+    assert [one.verdict for one in alone.contrasts] == [one.verdict for one in among.contrasts]
+    tried = [
+        {
+            (one.candidate, one.rate, one.seed): one.value
+            for one in found.trials
+            if one.stage == "tuning" and one.rate < 0.02
+        }
+        for found in (alone, among)
+    ]
+    assert tried[0] == pytest.approx(tried[1], abs=0.01)
 
 
-@pytest.mark.parametrize("name", ["identity", "sigmoid"])
+@pytest.mark.parametrize("name", ["identity", pytest.param("sigmoid", marks=WHOLE)])
 def test_a_planted_effect_is_found(comparing, name):
     """In 38 of 40 comparisons at least, and the baseline's rate lies inside its grid in all of them, so that it may win.
 
@@ -73,11 +86,14 @@ def test_a_planted_effect_is_found(comparing, name):
     assert not any(one.at_edge for each in found for one in each.tuned if one.candidate == "relu")
 
 
+@WHOLE
 def test_one_activation_does_not_beat_itself(comparing):
     """In at most 5 % of 200 comparisons one of eight names of relu is called better or worse, or is left out of the set of best.
 
     Names have seeds of their own, and accuracies differ by 0.1 from seed to seed. More than 10 of 200 are seen with a probability of 0.003 where
-    the true rate is 2 %, 0.04 at 3 %, 0.42 at 5 %, 0.93 at 8 %, 0.99 at 10 %: what passes claims less than its alpha allows.
+    the true rate is 2 %, 0.04 at 3 %, 0.93 at 8 %, 0.998 at 11 %, which was the rate when two tuning seeds alone chose the learning rate. It
+    is 0.3 at 4.5 %, the rate of a protocol that spends its alpha: these seeds pass, and where a change of the protocol draws others that do
+    not, `benchmarks/comparing.py --nulls 1000` tells whether it was the change or the draw.
     """
     found = comparing.experiments(comparing.KINDS["null"], range(200), small=True)
     assert sum(map(comparing.claims, found)) <= 10

@@ -31,7 +31,20 @@ _WHERE = {
     "Settings": ".train",
     "Run": ".records",
 }
-__all__ = ["Parts", "Run", "Settings", "__version__", "compare", "define", "diagnose", "fit", "fused", "optimize", "swap", "watch"]
+__all__ = [
+    "Parts",
+    "Run",
+    "Settings",
+    "__version__",
+    "compare",
+    "define",
+    "diagnose",
+    "fit",
+    "fused",
+    "optimize",
+    "swap",
+    "watch",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -128,7 +128,7 @@ def draw_rates(axes: Axes, found: Comparison, candidate: str) -> None:
             lost = [(rate, value) for rate, value in one.tried if (candidate, rate) in bad]
             axes.plot([rate for rate, _ in lost], [value for _, value in lost], "x", color=PALETTE["validation"], ms=7, mew=1.6)  # fmt: skip
             axes.plot([one.rate], [dict(one.tried)[one.rate]], "o", ms=10, mfc="none", mec=PALETTE["ink"], mew=1.6)
-            if candidate in {contrast.candidate for contrast in found.contrasts} | {found.declaration.baseline}:
+            if one.second and candidate in {*(each.candidate for each in found.contrasts), found.declaration.baseline}:
                 axes.plot([one.second], [dict(one.tried)[one.second]], "o", ms=10, mfc="none", mec=PALETTE["muted"], mew=1)  # fmt: skip
     axes.set_xscale("log")
     axes.xaxis.set_minor_locator(NullLocator())

@@ -276,7 +276,9 @@ class Declaration(Record):
     candidates: tuple[str, ...]
     baseline: str
     metric: Literal["loss", "accuracy"] = "accuracy"
-    margin: float = Field(default=0.005, gt=0)  # smallest difference of interest, in the unit of the metric
+    margin: float = Field(
+        default=0.005, gt=0, allow_inf_nan=False
+    )  # smallest difference of interest, in the unit of the metric
     steps: int = Field(default=300, ge=1)  # of every training
     rates: tuple[float, ...] = ()  # learning rates that every candidate is tried with, ascending
     tuning_seeds: tuple[int, ...] = (1001, 1002)
@@ -284,6 +286,7 @@ class Declaration(Record):
     confirmation_seeds: tuple[int, ...] = tuple(range(3001, 3011))
     finalists: int = Field(default=3, ge=1)  # confirmed beside the baseline
     alpha: float = Field(default=0.05, gt=0, lt=0.5)
+    fingerprint: str = ""  # of a network and data of one's own, for a name may come to mean another thing
     plan: dict[str, Any] = Field(
         default_factory=dict
     )  # data, model and settings of the trainings, as `config.toml` has them
@@ -314,7 +317,7 @@ class Tuned(Record):
 
     candidate: str
     rate: float  # the best in tuning, with which it is screened; of those confirmed the one settled on
-    second: float  # the other one
+    second: float | None = None  # the other one
     tried: tuple[tuple[float, float], ...]  # rates, mean of the metric over the tuning seeds
     at_edge: bool = False  # best at the end of a grid that was extended twice: it cannot win
 
@@ -356,4 +359,6 @@ class Comparison(Record):
     contrasts: tuple[Contrast, ...]
     best: tuple[str, ...]  # the set of best among those confirmed
     guessing: float | None = None  # what the metric is without looking at the inputs
+    kept_layers: tuple[str, ...] = ()  # of a network of one's own: those whose weights no seed draws, left as they come
+    left: tuple[str, ...] = ()  # places whose activations are fixed in their code, the same for all candidates
     versions: dict[str, str] = Field(default_factory=dict)

@@ -1,6 +1,8 @@
 """`actlab compare`: which activation is best for a network and its data, with a verdict that can be trusted."""
 
+import sys
 import time
+from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -105,8 +107,9 @@ def compare(
     from dataclasses import replace
 
     from .. import recipes
+    from ..comparison.protocol import check
     from ..errors import UnknownName
-    from ..recipes.comparing import check_candidates, place_of, run_comparison
+    from ..recipes.comparing import check_candidates, fingerprinted, place_of, run_comparison
     from ..recipes.declaring import FULL, QUICK, declare
 
     if (activations is None) == (vary is None):
@@ -126,12 +129,12 @@ def compare(
     size = QUICK if quick else FULL
     size = replace(size, confirmation=seeds) if seeds is not None else size
     declared = declare(target, plan, candidates, size, factor=factor, baseline=baseline, metric=metric, margin=margin, steps=budget)  # fmt: skip
-    check_candidates(declared)
-    folder = out or place_of(declared)
+    check_candidates(check(declared))
     show = _Lines(quiet=as_json)
-    found = run_comparison(
-        declared, folder, workers=workers, backend=backend, address=address, show=show, announce=show.announce
-    )
+    with redirect_stdout(sys.stderr) if as_json else nullcontext():  # a network of one's own may print
+        declared = fingerprinted(declared)
+        folder = out or place_of(declared)
+        found = run_comparison(declared, folder, workers=workers, backend=backend, address=address, show=show, announce=show.announce)  # fmt: skip
     page = folder / "comparison.html"
     print(found.model_dump_json(exclude={"trials"})) if as_json else _print(found, page)
 
@@ -146,7 +149,7 @@ class _Lines:
     """What it will cost, then a line at every quarter of a stage, with the time that the rest of the stage will take."""
 
     def __init__(self, *, quiet: bool):
-        self.quiet, self.whole, self.said, self.stage, self.began = quiet, 0, 0, "", 0.0
+        self.quiet, self.whole, self.left, self.said, self.stage, self.began = quiet, 0, 0, 0, "", 0.0
 
     def announce(self, cost: Any) -> None:
         """Before the first training."""
@@ -156,9 +159,9 @@ class _Lines:
             print(_cost(cost), flush=True)
 
     def __call__(self, trial: Any, left: int) -> None:
-        if trial.stage != self.stage or left >= self.whole:
+        if trial.stage != self.stage or left >= self.left:
             self.stage, self.whole, self.said, self.began = trial.stage, left + 1, 0, time.monotonic()
-        done = self.whole - left
+        self.left, done = left, self.whole - left
         parts = 4 * done // self.whole
         if parts > self.said and not self.quiet:
             self.said = parts

@@ -2,7 +2,6 @@
 
 import os
 import socket
-import tempfile
 from collections.abc import Generator, Sequence
 from contextlib import suppress
 from itertools import islice
@@ -10,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from .._language import say
-from ..errors import ActlabError, UsageError, first_line
-from ._elsewhere import Call, answer
+from ..errors import ActlabError, UsageError
+from ._elsewhere import RETRIES, Call, answer
 
 _AHEAD = 4  # units given out for each CPU
-_RETRIES = 3  # of one unit whose process or node dies
 _SECONDS = 5.0  # to wait for the head to answer
-_SETTINGS = b"\x04"  # the kind of frame with which an HTTP/2 server begins, as the head is one, and Ray's dashboard none
+# The head speaks HTTP/2, unlike Ray's dashboard, whose address is easily taken for it: such a server begins with a frame of this kind.
+_SETTINGS = b"\x04"
 _HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + _SETTINGS + bytes(5)
 _STORE_BYTES = 100_000_000  # of a cluster started here; results are small
 
@@ -31,7 +30,7 @@ class Cluster:
     def results(self, calls: Sequence[Call]) -> Generator[Any]:
         """An answer for every call, as it comes."""
         ray = self._connected()
-        task = ray.remote(num_cpus=1, max_retries=_RETRIES)(answer)
+        task = ray.remote(num_cpus=1, max_retries=RETRIES)(answer)
         ahead = _AHEAD * max(1, int(ray.cluster_resources().get("CPU", 0)))
         waiting, running = iter(calls), []
         try:
@@ -76,11 +75,26 @@ def _connect(ray: Any, workers: int, address: str | None) -> None:
         quiet |= {"num_cpus": workers, "include_dashboard": False, "object_store_memory": _STORE_BYTES}
     try:
         ray.init(address or "local", **quiet)
-    except Exception as error:  # Ray raises many kinds
-        where = address or say("on this machine", "本机")
+    except Exception as error:  # Ray raises many kinds, some of many lines
+        ray.shutdown()
+        where, why = address or say("of this machine", "（本机）"), _reason(error.__cause__ or error, address)
         raise ActlabError(
-            say(f"no work with the Ray cluster {where}: {first_line(error)}", f"无法使用 Ray 集群 {where}：{first_line(error)}")
-        ) from None  # fmt: skip
+            say(f"cannot work with the Ray cluster {where}: {why}", f"无法使用 Ray 集群 {where}：{why}")
+        ) from None
+
+
+def _reason(error: BaseException, address: str | None) -> str:
+    if "InvalidAuthToken" in str(error):
+        return say(
+            "it asks for a token; set RAY_AUTH_MODE and RAY_AUTH_TOKEN as where it was started",
+            "需要令牌；请按集群启动时那样设置 RAY_AUTH_MODE 与 RAY_AUTH_TOKEN",
+        )
+    if "No node info" in str(error):
+        return say(
+            f"this machine is none of its nodes; make it one with: ray start --address={address} --num-cpus=0",
+            f"本机不是它的节点；请运行 ray start --address={address} --num-cpus=0 加入",
+        )
+    return _line(error)
 
 
 def _address(asked: str | None) -> str | None:
@@ -100,9 +114,9 @@ def _address(asked: str | None) -> str | None:
 
 def _noted() -> str | None:
     """Where `ray start` on this machine has last put a cluster, as the documentation of `ray.init` says."""
-    folder = os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
-    with suppress(OSError):
-        return Path(folder, "ray", "ray_current_cluster").read_text(encoding="utf-8").strip()
+    for folder in filter(None, (os.environ.get("RAY_TMPDIR"), os.environ.get("TMPDIR"), "/tmp")):
+        with suppress(OSError):
+            return Path(folder, "ray", "ray_current_cluster").read_text(encoding="utf-8").strip()
     return None
 
 
@@ -125,10 +139,17 @@ def _answers(address: str) -> bool:
 
 def _lost(error: Exception) -> ActlabError:
     """For a unit that no process of the cluster could finish."""
-    why = type(getattr(error, "cause", None) or error).__name__
+    cause = getattr(error, "cause", None)  # where a node cannot even begin, such as for want of a package
+    why = type(error).__name__ if cause is None else _line(cause)
     return ActlabError(
         say(
-            f"the Ray cluster could not finish a training ({why}), after {_RETRIES} more tries; finished trials are kept, so the same command goes on from there",
-            f"Ray 集群重试 {_RETRIES} 次后仍无法完成某次训练（{why}）；已完成的试验都已保存，用同一命令即可继续",
+            f"the Ray cluster could not finish a training ({why}); finished trials are kept, and the same command goes on from there",
+            f"Ray 集群无法完成某次训练（{why}）；已完成的试验都已保存，用同一命令即可继续",
         )
     )
+
+
+def _line(error: BaseException) -> str:
+    """What it says in one line; of a traceback the last."""
+    text = str(error).strip()
+    return text.splitlines()[-1] if "Traceback" in text else " ".join(text.split())

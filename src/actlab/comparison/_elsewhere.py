@@ -8,22 +8,24 @@ from typing import Any
 
 from .._language import Language, choose
 from ..errors import ActlabError
-from ..train import Interrupted
 
 Call = tuple[Callable[..., Iterable[Any]], tuple[Any, ...], Language]
+RETRIES = 3  # of a unit whose process dies
 
 
 def answer(function: Callable[..., Iterable[Any]], given: tuple[Any, ...], spoken: Language) -> Any:
-    """Runs there: the list of results, or what went wrong.
+    """Runs there: the list of what `function(*given)` yields, or Failed.
 
-    A process that is told to end while it trains does so at once: whoever gave it the work gives it to another one.
+    A process that is told to end while it trains does so at once; its unit is then given to another one.
     """
     choose(spoken)
     try:
         return list(function(*given))
-    except Interrupted:
-        os._exit(1)
     except Exception as error:
+        from ..train import Interrupted  # here, for it imports torch, and a process must begin at once
+
+        if isinstance(error, Interrupted):
+            os._exit(1)
         return Failed.of(error)
 
 
@@ -33,7 +35,7 @@ class Failed:
 
     kind: type[Exception]
     text: str
-    trace: str | None
+    trace: str | None = None
 
     @staticmethod
     def of(error: Exception) -> "Failed":

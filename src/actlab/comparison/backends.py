@@ -5,25 +5,17 @@ with closing(Workers(Place(backend="ray", address="10.0.0.1:6379"))) as workers:
 """
 
 import os
-import signal
-import threading
-import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass
-from itertools import islice
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 from .._language import language, say
-from ..errors import ActlabError, UnknownName, UsageError
-from ._elsewhere import Call, Failed, answer
+from ..errors import UnknownName, UsageError
+from ._elsewhere import Failed
 
 Backend = Literal["local", "ray"]
-_AHEAD = 2  # units given out for each process: one is at work, one waits
-_LOOK_SECONDS = 1.0  # from one look to the next whether the first process lives
-_DEATHS = 2  # pools that may die without a result between them
 
 
 @dataclass(frozen=True)
@@ -56,12 +48,12 @@ HERE = Place()  # one process, this one
 
 
 def cores() -> int:
-    """How many processes this machine has cores for; 1 where joblib, which starts them, is missing."""
-    try:
-        from joblib import cpu_count
-    except ImportError:
-        return 1
-    return cpu_count()
+    """CPUs that this process may use, by its affinity and by the limit of a container."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with suppress(OSError, ValueError):  # no such file outside Linux, "max" for no limit
+        quota, period = map(int, Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split())
+        count = min(count, max(1, quota // period))
+    return count
 
 
 class Workers:
@@ -100,93 +92,6 @@ def _pool(place: Place) -> Any:
         from ._cluster import Cluster
 
         return Cluster(place.workers, place.address)
-    return _Processes(place.workers)
+    from ._processes import Processes
 
-
-class _Processes:
-    """Processes of this machine. When one dies, which ends its pool, all that has no result yet goes to a fresh one."""
-
-    def __init__(self, workers: int):
-        self.workers = workers
-        self._executor: Any = None
-
-    def results(self, calls: Sequence[Call]) -> Generator[Any]:
-        """An answer for every call, as it comes."""
-        left, deaths = dict(enumerate(calls)), 0
-        while left:
-            try:
-                with closing(self._once(left)) as found:
-                    for number, one in found:
-                        del left[number]
-                        deaths = 0
-                        yield one
-            except BrokenProcessPool:
-                deaths += 1
-                if deaths == _DEATHS:
-                    raise _keeps_dying(self.workers) from None
-
-    def _once(self, calls: dict[int, Call]) -> Generator[tuple[int, Any]]:
-        """From one pool, until all is done or a process has died; stopped early, it leaves no process behind."""
-        waiting, running = iter(list(calls.items())), {}
-        try:
-            while True:
-                self._give(running, waiting)
-                if not running:
-                    return
-                done, _ = wait(running, return_when=FIRST_COMPLETED)
-                for future in sorted(done, key=_failed):
-                    yield running.pop(future), future.result()
-        except BaseException:
-            self.close()
-            raise
-
-    def _give(self, running: dict[Future[Any], int], waiting: Iterator[tuple[int, Call]]) -> None:
-        try:
-            for number, call in islice(waiting, _AHEAD * self.workers - len(running)):
-                running[self._started().submit(answer, *call)] = number
-        except BrokenProcessPool:
-            if not running:
-                raise  # else what was finished before comes first
-
-    def _started(self) -> Any:
-        if self._executor is None:
-            try:
-                from joblib.externals.loky import ProcessPoolExecutor
-            except ImportError:
-                raise ActlabError(
-                    say("several workers need joblib, which is not installed; run: pip install 'actlab[compare]'", "多进程需要 joblib；请运行：pip install 'actlab[compare]'")
-                ) from None  # fmt: skip
-            self._executor = ProcessPoolExecutor(self.workers, initializer=_begin, initargs=(os.getpid(),))
-        return self._executor
-
-    def close(self) -> None:
-        """End the processes, whatever they do."""
-        if self._executor is not None:
-            self._executor.shutdown(wait=True, kill_workers=True)
-            self._executor = None
-
-
-def _begin(first: int) -> None:
-    """In each of the processes: it lives and dies with the first one, which alone minds Ctrl-C."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with, args=(first,), daemon=True).start()
-
-
-def _end_with(first: int) -> None:
-    while os.getppid() == first:
-        time.sleep(_LOOK_SECONDS)
-    os._exit(1)
-
-
-def _failed(future: Future[Any]) -> bool:
-    return future.exception() is not None
-
-
-def _keeps_dying(workers: int) -> ActlabError:
-    fewer = (f" with fewer than {workers} workers", f"，并把进程数减到 {workers} 以下")
-    return ActlabError(
-        say(
-            f"worker processes were killed again and again, perhaps for want of memory; finished trials are kept, so the same command goes on from there, best{fewer[0]}",
-            f"工作进程一再被杀死，可能是内存不足；已完成的试验都已保存，用同一命令即可继续{fewer[1]}",
-        )
-    )
+    return Processes(place.workers)

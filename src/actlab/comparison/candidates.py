@@ -19,19 +19,23 @@ _START = 3  # purpose of the random numbers, beside those of `train.seeds`
 GATES = {"glu": "sigmoid", "reglu": "relu", "geglu": "gelu", "swiglu": "silu"}  # Shazeer 2020, arXiv:2002.05202
 
 
-def matched_start(model: nn.Module, activation: str, seed: int, *, after: Collection[int] | None = None) -> nn.Module:
+def matched_start(
+    model: nn.Module, activation: str, seed: int, *, after: Collection[int] | None = None, keep: Collection[str] = (),
+) -> nn.Module:  # fmt: skip
     """Draw the weights of linear and convolutional layers anew: gain of the activation * N(0, 1) / sqrt(fan-in), biases 0.
 
     The gain keeps the second moment of what an activation puts out for inputs from N(0, 1). Only layers that read an activation have it,
     `after` by their numbers (`after_activation`); by default all but the first. Layer by layer the normal numbers depend on the seed
-    alone, so that two candidates of one seed differ in scale only: pairs are pairs. A gate has the gain of its activation. Other weights
+    alone, so that two candidates of one seed differ in scale only: pairs are pairs. Layers in `keep` stay as they are. A gate has the gain of its activation. Other weights
     (embeddings, recurrent layers, normalisation) stay as they are. Source of the gain: He et al. 2015, arXiv:1502.01852, for any f.
     """
     gain = measure(activations.get(GATES.get(activation, activation))).gain
     gain = gain if math.isfinite(gain) else 1.0
-    layers = [one for one in model.modules() if isinstance(one, _WEIGHTED)]
+    layers = [(name, one) for name, one in model.named_modules() if isinstance(one, _WEIGHTED)]
     with torch.no_grad():
-        for number, one in enumerate(layers):
+        for number, (name, one) in enumerate(layers):
+            if name in keep:
+                continue
             draw = torch.Generator().manual_seed(derive(seed, _START, number))
             normal = torch.randn(one.weight.shape, generator=draw, dtype=torch.float64)
             reads_one = number > 0 if after is None else number in after
@@ -40,6 +44,16 @@ def matched_start(model: nn.Module, activation: str, seed: int, *, after: Collec
             if one.bias is not None:
                 one.bias.zero_()
     return model
+
+
+def drawn_by_no_seed(one: nn.Module, other: nn.Module) -> tuple[str, ...]:
+    """Linear and convolutional layers whose weights are the same in two networks of different seeds, or that are not trained."""
+    pairs = zip(one.named_modules(), other.modules(), strict=True)
+    return tuple(
+        name
+        for (name, a), b in pairs
+        if isinstance(a, _WEIGHTED) and isinstance(b, _WEIGHTED) and (not a.weight.requires_grad or torch.equal(a.weight, b.weight))
+    )  # fmt: skip
 
 
 def after_activation(model: nn.Module, run: Callable[[nn.Module], Any]) -> frozenset[int] | None:

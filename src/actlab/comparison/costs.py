@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from math import isfinite
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -88,13 +89,14 @@ def measure(subject: Subject, declared: Declaration) -> Costs:
     finally:
         torch.set_num_threads(before)
     kept = {name: _kept(subject, declared, name) for name in declared.candidates}
-    return Costs(seconds_per_step={name: median(found) for name, found in times.items()}, bytes_kept=kept)
+    seconds = {name: median(found) for name, found in times.items()}
+    return Costs(seconds_per_step={name: one for name, one in seconds.items() if isfinite(one)}, bytes_kept=kept)
 
 
 def _step(subject: Subject, declared: Declaration, name: str, steps: int) -> float:
     seed = declared.tuning_seeds[0]
     parts = subject.parts(seed)
-    settings = change(subject.settings(name, declared.rates[0], seed), {"steps": steps})
+    settings = change(subject.settings(name, declared.rates[0], seed), {"steps": steps, "patience": None})
     try:
         run = fit(
             subject.model(name, seed), replace(parts, validation=None, test=None, scores=None), settings=settings, loss=subject.loss

@@ -35,6 +35,7 @@ class Job:
 
 
 Train = Callable[[Sequence[Job]], Sequence[Trial]]
+Tried = dict[float, tuple[int, float]]  # by rate: how many trainings of the tuning diverged, mean of the metric
 
 
 def check(declared: Declaration) -> Declaration:
@@ -105,7 +106,7 @@ def compare(declared: Declaration, train: Train, *, part: Literal["test", "valid
     contrasts = tuple(_contrasts(declared, values, tuned, trials))
     return Comparison(
         declaration=declared, part=part, trials=tuple(trials), tuned=tuple(tuned), screened=tuple((name, mean(found)) for name, found in ranked),
-        contrasts=contrasts, best=_best(declared, values, tuned, contrasts),
+        contrasts=contrasts, best=_best(declared, values, _barred(values, tuned, trials), contrasts),
         guessing=guessing, versions={"actlab": __version__},
     )  # fmt: skip
 
@@ -135,15 +136,18 @@ def _confirm(
 
 
 def _two(tuned: Tuned) -> tuple[float, float]:
+    assert tuned.second is not None, "records of the first version alone have none"
     return tuned.rate, tuned.second
 
 
 def _settled(declared: Declaration, tuned: Tuned, done: Sequence[Trial]) -> Tuned:
-    """The rate that is better on the validation data of tuning and confirmation together. Of equals the one that was tuned."""
+    """The rate that diverges less, then the one better on the validation data of tuning and confirmation together, then the tuned one."""
 
-    def score(rate: float) -> float:
-        seen = [one.value if one.validation is None else one.validation for one in done if one.rate == rate]
-        return _worse(declared, dict(tuned.tried)[rate] * len(declared.tuning_seeds) + sum(seen))
+    def score(rate: float) -> tuple[int, float]:
+        here = [one for one in done if one.rate == rate]
+        seen = [one.value if one.validation is None else one.validation for one in here]
+        value = dict(tuned.tried)[rate] * len(declared.tuning_seeds) + sum(seen)
+        return sum(one.diverged for one in here), _worse(declared, value)
 
     rate, second = sorted(_two(tuned), key=score)
     ends = (tuned.tried[0][0], tuned.tried[-1][0])
@@ -157,7 +161,7 @@ def _worse(declared: Declaration, value: float) -> float:
 
 def _tune(declared: Declaration, run: Callable[[Iterable[Job]], list[Trial]]) -> list[Tuned]:
     """The two best rates of each candidate on the tuning seeds; one of them at the end of the grid extends it there."""
-    tried: dict[str, dict[float, float]] = {name: {} for name in declared.candidates}
+    tried: dict[str, Tried] = {name: {} for name in declared.candidates}
     grid = {name: list(declared.rates) for name in declared.candidates}
     for extension in range(_EXTENSIONS + 1):
         jobs = [
@@ -165,32 +169,33 @@ def _tune(declared: Declaration, run: Callable[[Iterable[Job]], list[Trial]]) ->
         ]
         if not jobs:
             break
-        found: dict[tuple[str, float], list[float]] = {}
+        found: dict[tuple[str, float], list[Trial]] = {}
         for one in run(jobs):
-            found.setdefault((one.candidate, one.rate), []).append(one.value)
-        for (name, rate), values in found.items():
-            tried[name][rate] = mean(values)
+            found.setdefault((one.candidate, one.rate), []).append(one)
+        for (name, rate), trained in found.items():
+            tried[name][rate] = (sum(one.diverged for one in trained), mean(one.value for one in trained))
         grid = {name: _beyond(declared, tried[name]) for name in grid} if extension < _EXTENSIONS else {}
     return [_tuned(declared, name, tried[name]) for name in declared.candidates]
 
 
-def _tuned(declared: Declaration, name: str, tried: dict[float, float]) -> Tuned:
+def _tuned(declared: Declaration, name: str, tried: Tried) -> Tuned:
     rate, second = _best_two(declared, tried)
-    return Tuned(candidate=name, rate=rate, second=second, tried=tuple(sorted(tried.items())), at_edge=rate in (min(tried), max(tried)))  # fmt: skip
+    means = tuple((rate, value) for rate, (_, value) in sorted(tried.items()))
+    return Tuned(candidate=name, rate=rate, second=second, tried=means, at_edge=rate in (min(tried), max(tried)))  # fmt: skip
 
 
-def _best_rate(declared: Declaration, tried: dict[float, float]) -> float:
-    """Of equals the smaller, which is the safer."""
-    return min(sorted(tried), key=lambda rate: _worse(declared, tried[rate]))
+def _best_rate(declared: Declaration, tried: Tried) -> float:
+    """One at which fewer trainings diverged goes before; chance may be better than an honest value. Of equals the smaller, which is the safer."""
+    return min(sorted(tried), key=lambda rate: (tried[rate][0], _worse(declared, tried[rate][1])))
 
 
-def _best_two(declared: Declaration, tried: dict[float, float]) -> tuple[float, float]:
+def _best_two(declared: Declaration, tried: Tried) -> tuple[float, float]:
     """The best rate, and the best of the others."""
     best = _best_rate(declared, tried)
     return best, _best_rate(declared, {rate: value for rate, value in tried.items() if rate != best})
 
 
-def _beyond(declared: Declaration, tried: dict[float, float]) -> list[float]:
+def _beyond(declared: Declaration, tried: Tried) -> list[float]:
     """The next rates on every side where one of the two best lies at the end; none where both lie inside."""
     low, high = min(tried), max(tried)
     best = _best_two(declared, tried)
@@ -203,13 +208,15 @@ def _contrasts(declared: Declaration, values: dict[str, list[float]], tuned: lis
     base = values[declared.baseline]
     differences = {name: [a - b for a, b in zip(found, base, strict=True)] for name, found in values.items() if name != declared.baseline}  # fmt: skip
     judged = judge(differences, declared.margin, declared.alpha, higher_is_better=declared.higher_is_better)
-    edges = {one.candidate for one in tuned if one.at_edge}
+    barred, lost = _barred(values, tuned, trials), _lost(trials)
     for name, one in judged.items():
         shown = paired(differences[name], 1 - declared.alpha / len(differences))
-        diverged = sum(trial.diverged for trial in trials if trial.candidate == name and trial.stage == "confirmation")
+        diverged = lost.get(name, 0)
         low, high = wilson(diverged, len(base))
-        # a rate at the edge of its grid is not known to be the best one: whoever has it cannot win, on either side
-        unsure = (one.verdict == "better" and name in edges) or (one.verdict == "worse" and declared.baseline in edges)
+        unsure = (one.verdict == "better" and name in barred) or (
+            one.verdict == "worse" and declared.baseline in barred
+        )
+        unsure = unsure or diverged == lost.get(declared.baseline, 0) == len(base)  # equal in nothing but that
         yield Contrast(
             candidate=name, mean=mean(values[name]), difference=shown.mean, low=shown.low, high=shown.high, p=one.paired.p, p_adjusted=one.p_adjusted,
             p_equal=one.p_tost, p_sign_flip=one.p_sign_flip, verdict="undecided" if unsure else one.verdict, more_seeds=one.more_seeds,
@@ -217,13 +224,28 @@ def _contrasts(declared: Declaration, values: dict[str, list[float]], tuned: lis
         )  # fmt: skip
 
 
-def _best(declared: Declaration, values: dict[str, list[float]], tuned: list[Tuned], contrasts: Sequence[Contrast]) -> tuple[str, ...]:  # fmt: skip
+def _lost(trials: Iterable[Trial]) -> dict[str, int]:
+    """How many trainings of the confirmation diverged, by candidate."""
+    lost: dict[str, int] = {}
+    for one in trials:
+        if one.stage == "confirmation":
+            lost[one.candidate] = lost.get(one.candidate, 0) + one.diverged
+    return lost
+
+
+def _barred(values: dict[str, list[float]], tuned: Iterable[Tuned], trials: Iterable[Trial]) -> set[str]:
+    """Who cannot win: a rate at the edge of its grid is not known to be the best, and a guess that most trainings end as is no merit."""
+    lost = _lost(trials)
+    edges = {one.candidate for one in tuned if one.at_edge}
+    return edges | {name for name, found in values.items() if 2 * lost.get(name, 0) > len(found)}
+
+
+def _best(declared: Declaration, values: dict[str, list[float]], barred: set[str], contrasts: Sequence[Contrast]) -> tuple[str, ...]:  # fmt: skip
     """The set of best: who is not significantly worse than any other, and who is practically equal to one of these.
 
-    Whoever has a rate at the edge of its grid is neither in it nor puts anybody out of it.
+    Whoever cannot win is neither in it nor puts anybody out of it.
     """
-    edges = {one.candidate for one in tuned if one.at_edge}
-    sure = {name: found for name, found in values.items() if name not in edges}
+    sure = {name: found for name, found in values.items() if name not in barred}
     if len(sure) < 2:
         return tuple(sure)
     found = list(best_set(sure, declared.alpha, higher_is_better=declared.higher_is_better))

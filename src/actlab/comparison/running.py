@@ -5,6 +5,7 @@ import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from functools import cache, lru_cache
 from pathlib import Path
 from random import Random
@@ -79,11 +80,15 @@ class Runner:
     def __call__(self, jobs: Sequence[Job]) -> list[Trial]:
         """A trial for every job, in their order."""
         known = {job: _read(_file(self.folder, job)) for job in jobs}
-        missing = [job for job in jobs if known[job] is None]
-        work = [(self.opener, self.declared.model_dump_json(), group) for group in self._groups(missing)]
-        left = len(missing)
+        left = sum(one is None for one in known.values())
+        groups = [group for group in self._groups(list(jobs)) if any(known[job] is None for job in group)]
+        work = [(self.opener, self.declared.model_dump_json(), group) for group in groups]
         with closing(self._workers.results(_work, work)) as done:
             for job, trial in done:
+                if (
+                    known[job] is not None
+                ):  # a batch that was cut off is trained as it was, for others are rounded otherwise
+                    continue
                 known[job] = _write(_file(self.folder, job), trial)
                 left -= 1
                 self.show(trial, left)
@@ -183,7 +188,9 @@ def _trial(
         value = _lost(subject, declared, job, subject.parts(job.seed))
     assert value is not None
     validation = None
-    if test is not None:
+    if diverged and job.stage == "confirmation":
+        validation = _lost(subject, declared, replace(job, stage="screening"), subject.parts(job.seed))
+    elif test is not None:
         validation = getattr(epochs[-1], f"validation_{declared.metric}")
     curve = tuple((one.step, one.train_loss) for one in epochs)
     return Trial(
@@ -200,7 +207,7 @@ def chance(part: Any, metric: str) -> float | None:
     if not all(map(torch.is_tensor, found)):
         return None
     if found[0].is_floating_point():
-        return float(torch.cat([one.flatten() for one in found]).double().var(correction=0))
+        return float(torch.cat(found).flatten(1 if found[0].dim() > 1 else 0).double().var(0, correction=0).mean())
     targets = torch.cat([one.flatten() for one in found])
     share = torch.bincount(targets[targets >= 0]).double()
     share = share[share > 0] / share.sum()

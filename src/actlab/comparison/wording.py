@@ -88,6 +88,12 @@ def edge_names(found: Comparison) -> set[str]:
     return {one.candidate for one in found.tuned if one.at_edge}
 
 
+def mostly_lost(found: Comparison) -> set[str]:
+    """Of those confirmed, more than half of whose trainings diverged: they cannot win either."""
+    counts = {name: diverged(found, name, "confirmation") for name in confirmed(found)}
+    return {name for name, (lost, total) in counts.items() if 2 * lost > total}
+
+
 def confirmed(found: Comparison) -> list[str]:
     """The baseline and its finalists."""
     return [found.declaration.baseline, *(one.candidate for one in found.contrasts)]
@@ -134,6 +140,11 @@ def _verdict(found: Comparison, one: Contrast) -> Pair:
         return Pair(f"{a} and {b} practically equal, within {margin}", f"{a} 与 {b} 实际相同，差在 {margin} 之内")
     if one.p_adjusted <= declared.alpha:  # a difference was shown, but whoever has the better values cannot win
         ahead = a if (one.difference > 0) == declared.higher_is_better else b
+        if ahead not in edge_names(found):
+            return Pair(
+                f"{a} against {b} undecided, because most trainings of {ahead} diverged",
+                f"{a} 与 {b} 未定，因为 {ahead} 的大部分训练发散",
+            )
         return Pair(
             f"{a} against {b} undecided, because the learning rate of {ahead} lies at the edge of its grid",
             f"{a} 与 {b} 未定，因为 {ahead} 的学习率位于其网格边缘",
@@ -168,12 +179,12 @@ def headline(found: Comparison) -> Pair:
         )
     if not found.best:
         return Pair(
-            "Set of best: empty, because whoever could belong to it has a learning rate at the edge of its grid and cannot win",
-            "最佳集合为空：可能入选者的学习率均位于网格边缘，不能获胜",
+            "Set of best: empty, because whoever could belong to it cannot win: its learning rate lies at the edge of its grid, or most of its trainings diverged",
+            "最佳集合为空：可能入选者均不能获胜，因为其学习率位于网格边缘，或其大部分训练发散",
         )
     best = listed(found.best)
     words = [one.verdict for one in found.contrasts]
-    if set(words) == {"undecided"} and set(found.best) >= set(names) - edge_names(found):
+    if set(words) == {"undecided"} and set(found.best) >= set(names) - edge_names(found) - mostly_lost(found):
         return _undecided(found, best)
     set_of_best = Pair("Set of best", "最佳集合")
     if found.part == "validation":
@@ -188,12 +199,12 @@ def headline(found: Comparison) -> Pair:
             f"{set_of_best.en}: all that were confirmed; {others.en} practically equal to {base}, within ±{found.declaration.margin:g}",
             f"{set_of_best.zh}：全部入围者；{others.zh} 与 {base} 实际相同，差在 ±{found.declaration.margin:g} 之内",
         )
-    left = [name for name in names if name in edge_names(found)]
+    left = [name for name in names if name in edge_names(found) | mostly_lost(found)]
     alone = Pair(" alone", "") if len(found.best) == 1 and found.part == "test" else Pair("", "")
     if left:
         alone = Pair(
-            f"; not judged, because a learning rate lies at the edge of its grid: {listed(left).en}",
-            f"；学习率位于网格边缘而未作判定：{listed(left).zh}",
+            f"; cannot win, because a learning rate lies at the edge of its grid or most trainings diverged: {listed(left).en}",
+            f"；因学习率位于网格边缘或大部分训练发散而不能获胜：{listed(left).zh}",
         )
     return Pair(f"{set_of_best.en}: {best.en}{alone.en}", f"{set_of_best.zh}：{best.zh}{alone.zh}")
 
@@ -239,8 +250,24 @@ def edges(found: Comparison) -> list[Pair]:
 
 
 def cautions(found: Comparison) -> list[Pair]:
-    """What must be known beside the verdict: rates at an edge, and that nobody has learnt anything."""
+    """What must be known beside the verdict: rates at an edge, what was left as it is, and that nobody has learnt anything."""
     said = edges(found)
+    if found.left:
+        fixed = listed(found.left)
+        said.append(
+            Pair(
+                f"Left as they are, the same for all candidates, because their activations are fixed in their code: {fixed.en}; the candidates differ in the rest of the network",
+                f"以下各处的激活函数写死在代码中，对所有候选保持不变：{fixed.zh}；候选只在网络其余部分不同",
+            )
+        )
+    if found.kept_layers:
+        layers = listed(found.kept_layers)
+        said.append(
+            Pair(
+                f"Weights that no seed draws, such as trained or frozen ones, start as they come: {layers.en}; all others are drawn anew for every seed",
+                f"不由种子抽取的权重（如已训练或冻结的）保持原样：{layers.zh}；其余权重由每个种子重新抽取",
+            )
+        )
     if found.guessing is None or not found.contrasts:
         return said
     sign = 1 if found.declaration.higher_is_better else -1

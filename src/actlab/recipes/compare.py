@@ -10,10 +10,11 @@ from torch import nn
 
 from .. import _own
 from .._language import say
+from ..comparison.protocol import check
 from ..errors import UnknownName, UsageError
 from ..records import Comparison, Declaration
 from ._compared import PlannedSubject, open_subject
-from .comparing import place_of, run_comparison
+from .comparing import check_candidates, fingerprinted, place_of, run_comparison
 from .declaring import FULL, QUICK, declare
 from .planning import Plan
 
@@ -47,7 +48,7 @@ def compare(
     `model` is a recipe's name, `file.py:callable`, or a function that returns the network anew at every call; of `activation`, `classes` and
     `channels` it gets what it takes. Without an argument `activation` its activations are exchanged by `swap`. `data` is a name or folder,
     or (train, test) or (train, validation, test) of datasets or pairs of tensors, or a function that returns these; it is asked for every
-    seed if it takes `seed`. Without validation data a fifth of the training examples, 5,000 at most, is drawn anew by every seed.
+    seed if it takes `seed`. Numbers as targets are learnt by their squared error, classes by cross-entropy. Without validation data a fifth of the training examples, 5,000 at most, is drawn anew by every seed.
     `settings` are those of the trainings, and of `data.NAME` and `model.NAME`; `seeds` counts the pairs of the confirmation.
 
     Every finished trial is kept in `into` (by default a new folder in `runs`, or the one of this very declaration), and is not trained
@@ -59,6 +60,8 @@ def compare(
         raise UsageError(
             say("expected a function that returns the network anew for every seed; got a network", "需要每个种子都能重新构建网络的函数；得到的是网络本身")
         )  # fmt: skip
+    if isinstance(candidates, str):
+        raise UsageError(say(f"expected a sequence of candidates; got the text '{candidates}'", f"候选应为序列；得到文本“{candidates}”"))  # fmt: skip
     own: dict[str, Callable[..., Any]] = {}
     target = model if isinstance(model, str) else _offered(own, model)
     source = data if data is None or isinstance(data, str) else _offered(own, data if callable(data) else _Given(data))
@@ -67,8 +70,10 @@ def compare(
     base = candidates[0] if declared.get("factor") == "model" and candidates else target
     plan = _changed(base, source, settings or {})
     asked = declare(target, plan, candidates, size, steps=steps, **declared)
-    folder = Path(into) if into is not None else place_of(asked)
-    return run_comparison(asked, folder, opener=partial(open_given, own) if own else open_subject)
+    opener: Any = partial(open_given, own) if own else open_subject
+    check_candidates(check(asked))
+    asked = fingerprinted(asked, opener)
+    return run_comparison(asked, Path(into) if into is not None else place_of(asked), opener=opener)
 
 
 class _Given:

@@ -23,6 +23,7 @@ from ..errors import UsageError
 from ..records import Comparison, Costs, Declaration
 from ..train.files import flat, read_config, without_none
 from ._compared import check_metric, gated, open_subject
+from ._fingerprint import fingerprint
 from .planning import read
 
 
@@ -35,27 +36,41 @@ def run_comparison(declared: Declaration, folder: Path, *, workers: int | None =
     """
     declared = check(declared)
     check_candidates(declared)
-    _keep(declared, folder)
+    _compare_with(declared, folder)
     place = Place(cores() if workers is None else workers, backend, address)
     with closing(Runner(declared, opener, folder, place=place, show=show)) as runner:
         return _carried_out(declared, runner, folder, announce)
 
 
 def _carried_out(declared: Declaration, runner: Runner, folder: Path, announce: Any) -> Comparison:
+    subject: Any = runner.subject
     for candidate in declared.candidates:  # a network whose activations cannot be reached says so now
-        runner.subject.model(candidate, declared.tuning_seeds[0])
-    check_metric(runner.subject, declared)
+        subject.model(candidate, declared.tuning_seeds[0])
+    check_metric(subject, declared)
+    _keep(declared, folder)
     if announce is not None:
         announce(_expected(declared, runner, folder))
     found = compare(declared, runner, part=runner.part, guessing=runner.guessing)
+    found = found.model_copy(update={"kept_layers": subject.kept_layers, "left": subject.left})
     _write(folder / "comparison.json", found.model_dump_json(indent=1))
-    write_results(found, _costs(folder) or measuring.measure(runner.subject, declared), folder)
+    write_results(found, _costs(folder) or measuring.measure(subject, declared), folder)
     return found
+
+
+def fingerprinted(declared: Declaration, opener: Callable[[Declaration], Any] = open_subject) -> Declaration:
+    """The declaration with the fingerprint of a network and data of one's own."""
+    plan = read(declared.plan)
+    if ":" not in plan.model.name and ":" not in str(getattr(plan.data, "source", "")):
+        return declared
+    subject = opener(declared)
+    found = fingerprint(subject.names, subject.parts(declared.tuning_seeds[0]))
+    return declared.model_copy(update={"fingerprint": found})
 
 
 def _expected(declared: Declaration, runner: Runner, folder: Path) -> measuring.Expected:
     there = sum(1 for _ in (folder / "trials").glob("*.json"))
-    least, most = (max(0, count - there) for count in trainings(declared))
+    whole = (folder / "comparison.json").exists()
+    least, most = (0, 0) if whole else (max(1, count - there) for count in trainings(declared))
     seconds = measuring.forecast(runner.subject, declared, runner.together) if least else 0.0
     return measuring.Expected(least, most, declared.steps, seconds, runner.workers, folder, runner.part)
 
@@ -110,18 +125,29 @@ def _content(declared: Declaration) -> dict[str, Any]:
     return without_none(declared.model_dump(mode="json"))
 
 
+def _compare_with(declared: Declaration, folder: Path) -> None:
+    """Raises UsageError for a folder of another declaration."""
+    file, content = folder / "compare.toml", _content(declared)
+    if not file.exists() or (there := flat(read_config(file))) == (asked := flat(content)):
+        return
+    if {**there, "fingerprint": ""} == {**asked, "fingerprint": ""}:
+        raise UsageError(
+            say(f"the network or the data have changed since '{folder}' was begun; choose another folder with --out", f"自“{folder}”开始以来，网络或数据已改变；请用 --out 另选文件夹")
+        )  # fmt: skip
+    raise UsageError(
+        say(f"'{folder}' holds another comparison; choose another folder with --out", f"“{folder}”中是另一次比较；请用 --out 另选文件夹")
+    )  # fmt: skip
+
+
 def _keep(declared: Declaration, folder: Path) -> None:
-    """`compare.toml`, written once; another one is refused."""
-    file = folder / "compare.toml"
-    content = _content(declared)
-    if file.exists():
-        if read_config(file) != content:
-            raise UsageError(
-                say(f"'{folder}' holds another comparison; choose another folder with --out", f"“{folder}”中是另一次比较；请用 --out 另选文件夹")
-            )  # fmt: skip
+    """`compare.toml`, written once."""
+    if (folder / "compare.toml").exists():
         return
     try:
         folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise UsageError(say(f"expected a folder; '{folder}' is a file", f"需要文件夹；“{folder}”是文件")) from None
     except OSError as error:
         raise cannot_write(folder, error) from error
-    write_whole(file, lambda temporary: temporary.write_text(tomli_w.dumps(content), encoding="utf-8"))
+    content = _content(declared)
+    write_whole(folder / "compare.toml", lambda temporary: temporary.write_text(tomli_w.dumps(content), encoding="utf-8"))  # fmt: skip
