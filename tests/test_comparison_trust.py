@@ -10,7 +10,6 @@ import pytest
 from actlab.comparison.protocol import compare
 from actlab.records import Trial
 
-
 WHOLE = pytest.mark.skipif(
     "ACTLAB_TRUST" not in os.environ, reason="two minutes: ACTLAB_TRUST=1, as `make comparison-tests` has it"
 )
