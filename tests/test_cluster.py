@@ -1,6 +1,7 @@
 """Comparisons on a Ray cluster of two nodes, both on this machine: the record of one process, whatever dies; what cannot be reached."""
 
 import http.server
+import json
 import os
 import secrets
 import shutil
@@ -28,6 +29,12 @@ from watched import Watch, declaration, from_elsewhere
 os.environ["RAY_AUTH_MODE"], os.environ["RAY_AUTH_TOKEN"] = "token", secrets.token_hex(32)
 
 
+# A node whose port is closed is taken for dead after some 3 seconds, not half a minute.
+SOON_DEAD = json.dumps(
+    {"health_check_initial_delay_ms": 0, "health_check_period_ms": 1000, "health_check_failure_threshold": 3}
+)
+
+
 class RayCluster:
     """Nodes that are process groups of their own, so that nothing else is touched when they are ended."""
 
@@ -38,7 +45,8 @@ class RayCluster:
     def start(self, name: str) -> None:
         """A node of one CPU, the first one the head; its processes find their node's name in NODE."""
         port = self.address.rpartition(":")[2]
-        where = [f"--address={self.address}"] if self.sessions else ["--head", f"--port={port}", f"--temp-dir={self.folder}", "--include-dashboard=false"]  # fmt: skip
+        head = ["--head", f"--port={port}", f"--temp-dir={self.folder}", "--include-dashboard=false", f"--system-config={SOON_DEAD}"]  # fmt: skip
+        where = [f"--address={self.address}"] if self.sessions else head
         given = ["--num-cpus=1", "--object-store-memory=100000000", "--min-worker-port=0", "--max-worker-port=0"]
         process = subprocess.Popen(
             [Path(sys.executable).with_name("ray"), "start", *where, *given], stdin=subprocess.DEVNULL,
