@@ -162,10 +162,7 @@ def _function(name: str, found: Comparison) -> Any:
         entry = activations.get(name)
     except UnknownName:
         return name
-    if not isinstance(entry, activations.Activation):
-        return name
-    learnt = tuple(one.name for one in entry.parameters if one.domain.learnable and one.name not in entry.preset)
-    return (entry.body, learnt, *entry.values().items())  # swish learns the b that silu has fixed
+    return (entry.body, *entry.values().items()) if isinstance(entry, activations.Activation) else name
 
 
 def _entry(number: int, label: str, given: Given, candidate: str, name: str) -> Entry:
