@@ -98,7 +98,7 @@ def test_the_order_of_the_candidates_changes_nothing(order):
 
 
 def test_a_best_rate_at_the_end_extends_the_grid_twice_and_then_cannot_win():
-    best = {"b": 1e9, "c": 3000.0}
+    best = {"b": 1e9, "c": 600.0}
     found = compare(
         declared(candidates=("a", "b", "c")),
         planted(lambda name: {"a": 0.5, "b": 0.9, "c": 0.6}[name], best=best, noise=1e-3),
