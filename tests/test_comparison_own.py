@@ -59,7 +59,8 @@ def test_a_comparison_by_one_call(tmp_path):
         ({"baseline": "gelu"}, "the baseline 'gelu' is not among the candidates relu, identity"),
         ({"seeds": 4}, "4 confirmation seeds cannot decide between 1 finalists and the baseline"),
         ({"candidates": ("relu", "swiglu")}, "'swiglu' acts on whole vectors"),
-        ({"data": (spiral(4, 0), spiral(4, 0))}, "has no validation part to tune by"),
+        ({"data": (spiral(4, 0), spiral(4, 0))}, "4 training examples are too few to hold some out for tuning; 5 are needed"),
+        ({"data": (spiral(50, 0), spiral(4, 0)), "settings": {"data.validation": 0}}, "has no validation part to tune by"),
     ],
 )  # fmt: skip
 def test_wrong_calls_are_one_sentence(tmp_path, given, said):

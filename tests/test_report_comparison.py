@@ -181,8 +181,14 @@ def test_digits_follow_the_narrowest_interval_and_zero_has_no_sign():
     [
         ("planted", "Set of best: gelu alone"),
         ("undecided", "Nothing could be decided: BEST may each be the best; about"),
-        ("empty", "Set of best: empty, because whoever could belong to it cannot win: its learning rate lies at the edge"),
-        ("edge", "Set of best: BEST; cannot win, because a learning rate lies at the edge of its grid or most trainings diverged: gelu"),
+        (
+            "empty",
+            "Set of best: empty, because whoever could belong to it cannot win: its learning rate lies at the edge",
+        ),
+        (
+            "edge",
+            "Set of best: BEST; cannot win, because a learning rate lies at the edge of its grid or most trainings diverged: gelu",
+        ),
         ("diverged", "Nothing could be decided: every training of the confirmation diverged"),
         ("baseline best", "Set of best: relu alone"),
         ("equal", "Set of best: all that were confirmed; gelu and tanh practically equal to relu, within ±0.005"),
