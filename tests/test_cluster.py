@@ -22,6 +22,7 @@ from actlab import _language
 from actlab.comparison.backends import Place, Workers
 from actlab.errors import ActlabError, UsageError
 from actlab.recipes.comparing import run_comparison
+from actlab.train import Interrupted
 from conftest import until
 from watched import Watch, declaration, from_elsewhere
 
@@ -126,7 +127,7 @@ def test_interrupted_it_leaves_no_worker_and_run_again_it_repeats_no_trial_thoug
             signal.raise_signal(signal.SIGINT)
 
     watch.reset()
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Interrupted, match="finished trainings are kept in"):
         on(cluster, watch, "out", show=interrupt)
     assert until(lambda: not cluster.processes("ray::answer"), 10)
     before = watch.trials("out")

@@ -29,10 +29,10 @@ LONG = "a_rather_long_name_of_my_own_that_has_no_end.py:activation"
 def subject(kind: str) -> Comparison:
     """Comparisons of several subjects, with one candidate too few, another baseline, another metric, or odd names."""
     lenet = {"plan": {"data": {"source": "fashion-mnist"}}}
-    effects = {"relu": 0, "gelu": 0.02, "silu": 0.01, "tanh": -0.02, "elu": -0.05}
+    effects = {"relu": 0, "gelu": 0.02, "hard_swish": 0.01, "tanh": -0.02, "elu": -0.05}
     return {
         "lenet": lambda: made(effects, points=1, **lenet),
-        "mlp": lambda: made({"relu": 0, "gelu": 0.02, "swish": 0.0, "tanh": -0.02}, target="mlp", points=1, finalists=2, **lenet),
+        "mlp": lambda: made({"relu": 0, "gelu": 0.02, "hardswish": 0.0, "tanh": -0.02}, target="mlp", points=1, finalists=2, **lenet),
         "loss": lambda: made({"gelu": 0, "relu": 0.3, "tanh": -40.0}, target="mlp", metric="loss", level=1.5, noise=0.01, margin=0.02),
         "series": lambda: made({"relu": 0, "gelu": 0.1}, target="forecasting", metric="loss", margin=0.02, plan={"data": {"source": "sunspots", "task": "series"}}),
         "odd": lambda: made({name: 0.01 * place for place, name in enumerate((*HOSTILE, LONG, "我的激活函数"))}, target=HOSTILE[0], plan={"data": {"source": HOSTILE[1]}}),
@@ -56,7 +56,9 @@ def test_entries_say_what_the_records_say():
     both = together(subject("lenet"), subject("mlp"))
     for number, found in enumerate(both.found, 1):
         for one in found.contrasts:
-            entry = both.by_place["silu = swish" if one.candidate in ("silu", "swish") else one.candidate, number]
+            entry = both.by_place[
+                "hard_swish = hardswish" if one.candidate in ("hard_swish", "hardswish") else one.candidate, number
+            ]
             assert (entry.standing, entry.difference, entry.low, entry.high) == (one.verdict, one.difference, one.low, one.high)  # fmt: skip
             assert entry.best == (one.candidate in found.best)
             assert found.screened[(entry.rank or 0) - 1][0] == one.candidate
@@ -71,7 +73,7 @@ def test_entries_say_what_the_records_say():
 def test_tallies_count_the_verdicts_and_order_the_candidates():
     both = together(subject("lenet"), subject("mlp"))
     found = {one.candidate: one for one in both.tallies}
-    assert [one.candidate for one in both.tallies] == ["gelu", "silu = swish", "elu", "relu", "tanh"]
+    assert [one.candidate for one in both.tallies] == ["gelu", "hard_swish = hardswish", "elu", "relu", "tanh"]
     assert (found["gelu"].comparisons, found["gelu"].best, found["gelu"].counts["better"]) == (2, 2, 2)
     assert (found["elu"].comparisons, found["elu"].counts["screened out"]) == (1, 1)
     assert found["relu"].counts["baseline"] == 2
@@ -81,14 +83,16 @@ def test_tallies_count_the_verdicts_and_order_the_candidates():
 def test_mean_ranks_are_among_those_that_took_part_in_all():
     first, second = subject("lenet"), made({"relu": 0, "elu": 0.01, "mish": 0.05, "gelu": 0.03}, points=0)
     found = {one.candidate: one.mean_rank for one in together(first, second).tallies}
-    assert found == {"gelu": 1.0, "relu": 2.5, "elu": 2.5, "mish": None, "silu": None, "tanh": None}
+    assert found == {"gelu": 1.0, "relu": 2.5, "elu": 2.5, "mish": None, "hard_swish": None, "tanh": None}
 
 
 def test_names_of_one_function_are_one_candidate():
     names = [one.candidate for one in together(subject("lenet"), subject("mlp")).tallies]
-    assert "silu = swish" in names
-    apart = made({"silu": 0, "swish": 0.001}, points=0)  # one comparison of the two keeps them apart
-    assert {one.candidate for one in together(apart, subject("lenet")).tallies} >= {"silu", "swish"}
+    assert "hard_swish = hardswish" in names
+    apart = made({"hard_swish": 0, "hardswish": 0.001}, points=0)  # one comparison of the two keeps them apart
+    assert {one.candidate for one in together(apart, subject("lenet")).tallies} >= {"hard_swish", "hardswish"}
+    learnt = made({"silu": 0, "relu": 0}, points=0), made({"swish": 0, "relu": 0}, points=0)
+    assert [one.candidate for one in together(*learnt).tallies] == ["relu", "silu", "swish"]  # swish learns its b
     steps = made({"binary_step": 0, "heaviside": 0}, points=0), made({"straight_through_step": 0, "relu": 0}, points=0)
     assert "straight_through_step" in {
         one.candidate for one in together(*steps).tallies

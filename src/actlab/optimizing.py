@@ -146,8 +146,7 @@ def _fused(model: nn.Module, found: Found, save: str) -> Fresh | None:
         return None
     known = {one.name for one in entry.parameters}
     given = {name: value for name, value in found.parameters.items() if name in known}
-    learnt = {one.name for one in entry.parameters if one.domain.learnable}
-    weights = _weights(module, learnt)
+    weights = _weights(module, set(entry.learnt))
     numbers = {name: value for name, value in given.items() if name not in weights}
     if save == "output" and (weights or not kernels.tells_slope(entry, {**entry.values(), **numbers})):
         save = "input"

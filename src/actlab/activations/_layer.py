@@ -67,7 +67,7 @@ class Pointwise(nn.Module):
         shape = _shape(activation.name, size, axis)
         values = activation.values(parameters)
         self.names = tuple(values)
-        learnt = {one.name for one in activation.parameters if one.domain.learnable} if learn else set[str]()
+        learnt = activation.learnt if learn else ()
         if size is not None and not learnt:
             raise UsageError(
                 say(

@@ -152,6 +152,7 @@ class Activation:
         self._all = tuple(Parameter(one.name, one.default, hints[one.name].__metadata__[0]) for one in found)
         # those that may still be chosen
         self.parameters = tuple(one for one in self._all if one.name not in self.preset)
+        self.learnt = tuple(one.name for one in self.parameters if one.domain.learnable)  # by a module
         self._node: Body | None = None
         self._slope: Body | None = None
 

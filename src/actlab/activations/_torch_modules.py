@@ -74,7 +74,7 @@ def _fuses(entry: Activation) -> bool:
     """Whether to take a fused layer. One with weights is taken without a compiler too, so that their names do not depend on it."""
     if not fused.on or entry.name in _BEST:
         return False
-    return any(one.domain.learnable for one in entry.parameters) or engine().library() is not None
+    return bool(entry.learnt) or engine().library() is not None
 
 
 def layer(activation: "str | nn.Module | Callable[[], nn.Module]") -> Callable[[], nn.Module]:

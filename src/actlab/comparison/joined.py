@@ -139,7 +139,7 @@ def _label(found: Comparison) -> str:
 
 
 def _same_names(found: Iterable[Comparison]) -> dict[str, str]:
-    """The name of each candidate on the page: names of one function, such as silu and swish, are one candidate, unless a comparison has both."""
+    """The name of each candidate on the page: names of one function, such as hard_swish and hardswish, are one candidate, unless a comparison has both."""
     groups: dict[Any, dict[str, None]] = {}
     apart: set[Any] = set()
     for one in found:
@@ -162,7 +162,9 @@ def _function(name: str, found: Comparison) -> Any:
         entry = activations.get(name)
     except UnknownName:
         return name
-    return (entry.body, *entry.values().items()) if isinstance(entry, activations.Activation) else name
+    if not isinstance(entry, activations.Activation):
+        return name
+    return (entry.body, entry.learnt, *entry.values().items())  # swish learns the b that silu has fixed
 
 
 def _entry(number: int, label: str, given: Given, candidate: str, name: str) -> Entry:

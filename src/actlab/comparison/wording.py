@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import PurePath
 from typing import NamedTuple
 
+from .. import activations
 from ..intervals import wilson
 from ..records import Comparison, Contrast, Stage
 
@@ -250,7 +251,7 @@ def edges(found: Comparison) -> list[Pair]:
 
 
 def cautions(found: Comparison) -> list[Pair]:
-    """What must be known beside the verdict: rates at an edge, what was left as it is, and that nobody has learnt anything."""
+    """What must be known beside the verdict: rates at an edge, what was left as it is, who learns more than weights, and that nobody has learnt anything."""
     said = edges(found)
     if found.left:
         fixed = listed(found.left)
@@ -268,6 +269,14 @@ def cautions(found: Comparison) -> list[Pair]:
                 f"不由种子抽取的权重（如已训练或冻结的）保持原样：{layers.zh}；其余权重由每个种子重新抽取",
             )
         )
+    learners = listed(f"{name} ({', '.join(learnt)})" for name, learnt in _learnt(found).items())
+    if learners.en:
+        said.append(
+            Pair(
+                f"What these learn in every layer, beside the weights of the network, the others do not have: {learners.en}",
+                f"以下候选在每一层另有自己学习的参数，其他候选没有：{learners.zh}",
+            )
+        )
     if found.guessing is None or not found.contrasts:
         return said
     sign = 1 if found.declaration.higher_is_better else -1
@@ -281,6 +290,14 @@ def cautions(found: Comparison) -> list[Pair]:
             )
         )
     return said
+
+
+def _learnt(found: Comparison) -> dict[str, tuple[str, ...]]:
+    """The parameters that a candidate learns, of those that have any."""
+    names = found.declaration.candidates if found.declaration.factor == "activation" else ()
+    known = set(activations.names(aliases=True, vectors=False))
+    entries = {name: activations.get(name) for name in names if name in known}
+    return {name: one.learnt for name, one in entries.items() if isinstance(one, activations.Activation) and one.learnt}
 
 
 def divergences(found: Comparison) -> list[Pair]:

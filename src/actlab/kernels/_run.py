@@ -39,8 +39,7 @@ def _variant(entry: Activation, fixed: tuple[Any, ...]) -> Variant:
 
 def build(entry: Activation, dtype: torch.dtype) -> tuple[str, ...]:
     """Compile the kernels of an entry with its usual parameters; the forms there are, none where plain operations compute."""
-    learn = {one.name for one in entry.parameters if one.domain.learnable}
-    values = [torch.tensor(value) if name in learn else value for name, value in entry.values().items()]
+    values = [torch.tensor(value) if name in entry.learnt else value for name, value in entry.values().items()]
     return forms(variant_of(entry, values).key, dtype)
 
 

@@ -11,21 +11,18 @@ from torch.nn.parameter import UninitializedParameter
 from .. import _own, activations
 from .._language import say
 from ..comparison.candidates import GATES, after_activation, drawn_by_no_seed, matched_dropout, matched_start
-from ..comparison.running import Subject
 from ..data import images
 from ..errors import ActlabError, UsageError, first_line
 from ..models import MLP, constructor
 from ..records import Declaration
 from ..swapping import swap
 from ..train import Parts, Settings, change
-from ..train.evaluation import is_classification
 from . import run_task
 from ._held_out import hold_out
 from .planning import DataPlan, ModelPlan, Plan, read
 from .run import build_model, load_data, parts_of
 
 _LEAST = 5  # training examples of which one can be held out
-_LOOKED_AT = 10_000  # examples of a part whose classes are looked at
 _FACTORS = {"activation": "activation", "init": "initialise", "model": "name"}  # in a plan's model
 
 
@@ -204,50 +201,6 @@ class PlannedSubject:
                 say(f"'{self.declared.target}' has no validation part to tune by: give data with (train, validation, test), or data.validation above 0", f"“{self.declared.target}”没有用于调参的验证数据：请给出 (train, validation, test)，或设 data.validation 大于 0")
             )  # fmt: skip
         return hold_out(parts, self.plan.data.validation, seed)
-
-
-def check_metric(subject: Subject, declared: Declaration) -> None:
-    """Raises UsageError where there is nothing to tune by, or no accuracy."""
-    seed, target = declared.tuning_seeds[0], declared.target
-    parts = subject.parts(seed)
-    if parts.validation is None or not len(parts.validation):
-        raise UsageError(
-            say(f"'{target}' holds no validation data out to tune learning rates by", f"“{target}”没有留出用于调学习率的验证数据")
-        )  # fmt: skip
-    model = subject.model(declared.baseline, seed).eval()
-    outputs, targets = _fits(subject, parts, model, parts.train, f"{target} (train)")
-    for name, part in (("validation", parts.validation), ("test", parts.test)):
-        if part is not None:
-            _fits(subject, parts, model, part, f"{target} ({name})")
-    if declared.metric == "accuracy" and not is_classification(outputs, targets):
-        raise UsageError(
-            say(f"'{target}' has no accuracy, for its outputs and targets are not logits and one class an example; compare by --metric loss", f"“{target}”没有准确率（其输出与目标不是 logits 与每例一个类别）；请用 --metric loss")
-        )  # fmt: skip
-
-
-def _fits(subject: Subject, parts: Parts, model: nn.Module, part: Any, where: str) -> tuple[Any, Any]:
-    """Outputs and targets of two examples; raises UsageError where the loss, or a class, is none for that network."""
-    if not len(part):
-        raise UsageError(say(f"{where}: expected examples; got none", f"{where}：没有样本"))
-    inputs, targets = part[torch.arange(min(2, len(part)))]
-    try:
-        with torch.no_grad():
-            outputs = model(parts.prepare(inputs, False))
-            (subject.loss or nn.functional.cross_entropy)(outputs, targets)
-    except ActlabError:
-        raise
-    except Exception as error:
-        raise UsageError(
-            say(f"{where}: outputs and targets do not fit: {first_line(error)}", f"{where}：输出与目标不符：{first_line(error)}")
-        ) from error  # fmt: skip
-    if subject.loss is None and is_classification(outputs, targets):
-        seen = torch.cat([part[indices][1] for indices in torch.arange(min(len(part), _LOOKED_AT)).split(256)])
-        low, high = int(seen.min()), int(seen.max())
-        if low < 0 or high >= outputs.shape[1]:
-            raise UsageError(
-                say(f"{where}: expected classes from 0 to {outputs.shape[1] - 1}, as many as the network has outputs; got {low} to {high}", f"{where}：类别应为 0 至 {outputs.shape[1] - 1}（与网络输出数相同）；得到 {low} 至 {high}")
-            )  # fmt: skip
-    return outputs, targets
 
 
 def squared_error(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:

@@ -22,8 +22,10 @@ from ..comparison.running import Runner
 from ..errors import UsageError
 from ..records import Comparison, Costs, Declaration
 from ..train.files import flat, read_config, without_none
-from ._compared import check_metric, gated, open_subject
+from ._compared import gated, open_subject
 from ._fingerprint import fingerprint
+from ._fitting import check_metric
+from ._stopping import stoppable
 from .planning import read
 
 
@@ -31,14 +33,14 @@ def run_comparison(declared: Declaration, folder: Path, *, workers: int | None =
     """Carry out a declaration in `folder`, where `compare.toml` and every finished trial stand; what is there is not trained again.
 
     Writes `comparison.json`, `comparison.csv`, `costs.json` and the page `comparison.html`. Raises UsageError, before any training, for
-    candidates that are unknown or cannot be reached, and for a folder of another declaration. `announce` is told what it will cost, `show`
+    candidates that are unknown or cannot be reached, and for a folder of another declaration; Interrupted after Ctrl-C and SIGTERM. `announce` is told what it will cost, `show`
     every trial and how many of its stage are left.
     """
     declared = check(declared)
     check_candidates(declared)
     _compare_with(declared, folder)
     place = Place(cores() if workers is None else workers, backend, address)
-    with closing(Runner(declared, opener, folder, place=place, show=show)) as runner:
+    with stoppable(folder), closing(Runner(declared, opener, folder, place=place, show=show)) as runner:
         return _carried_out(declared, runner, folder, announce)
 
 
