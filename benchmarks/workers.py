@@ -53,8 +53,8 @@ def main() -> None:
     given = ask.parse_args()
     torch.set_num_threads(1)
     machine = machine_columns(torch.device("cpu"))
-    count, steps, source = (4, 2, "sample") if given.quick else (given.trainings, given.steps, "fashion-mnist")
-    seconds(1, 2, 1, source)  # kernels are compiled, data are cached
+    count, steps, source = (4, 10, "sample") if given.quick else (given.trainings, given.steps, "fashion-mnist")
+    seconds(1, 10, 1, source)  # kernels are compiled, data are cached
     ratios, ideals = [], []
     for number in range(1 if given.quick else given.rounds):
         order = (1, given.workers) if number % 2 else (given.workers, 1)
