@@ -244,3 +244,10 @@ def test_own_code_that_fails_keeps_its_traceback_below_the_sentence(name, error,
     sentence, *traceback = capsys.readouterr().err.splitlines()
     assert sentence.startswith("actlab: ") and name.split(":")[0] in sentence and error.split(":")[0] in sentence
     assert traceback[0].startswith("Traceback") and traceback[-1].startswith(error)
+
+
+def test_the_help_of_train_names_every_recipe(cli):
+    from actlab import recipes
+
+    said = re.sub(r"[\s│]+", "", cli("train", "--help").out)
+    assert [name for name in recipes.names() if name not in said] == []

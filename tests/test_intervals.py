@@ -223,6 +223,28 @@ def test_adjusted_p_values_are_holms_over_the_candidates():
     assert long["long"].p_sign_flip is None and long["short"].p_sign_flip == 2 * 2 / 2**10
 
 
+def test_intervals_show_exactly_what_is_claimed():
+    draw, seen = random.Random(11), set()
+    for _ in range(200):
+        places = [draw.choice([0, 0, 0.3, 1, 2]) for _ in "abcd"]
+        some = {name: normal(draw, 8, place) for name, place in zip("abcd", places, strict=True)}
+        for one in judge(some, 0.9).values():
+            low, high = one.claimed.low, one.claimed.high
+            if one.verdict == "practically equal":
+                assert max(-low, high) < 0.9
+            else:
+                assert (low <= 0 <= high) == (one.verdict == "undecided")
+            seen.add((one.verdict, round(one.confidence, 3)))
+    assert len(seen) >= 8  # every word, at several steps
+
+
+def test_alone_the_interval_has_the_usual_confidence():
+    (one,) = judge({"a": [1.0, 1.2, 0.9, 1.1]}, 0.1).values()
+    assert one.confidence == 0.95 and one.claimed == one.paired
+    twins = judge({"a": [1.0, 1.2, 0.9, 1.1], "b": [1.0, 1.2, 0.9, 1.1]}, 0.1)  # names decide nothing
+    assert [one.confidence for one in twins.values()] == [0.975, 0.975]
+
+
 def test_undecided_by_holm_alone_asks_for_more():
     """p of 0.02 is enough for one candidate, and not beside six others."""
     alone = [1.0, 0.2, 1.5, 0.1, 0.9]

@@ -151,7 +151,7 @@ def test_every_number_of_a_sentence_is_the_record_s(kind: str):
             expected += [f"{one.more_seeds:,}"] * (one.verdict == "undecided" and one.p_adjusted > declared.alpha)
             expected += wanted
             expected += [wording.signed(one.difference, digits)]
-            expected += [f"{100 * (1 - declared.alpha / len(found.contrasts)):.4g}", *ends, "10"]
+            expected += [f"{100 * one.confidence:.4g}", *ends, "10"]
             ps = {"better": [one.p_adjusted], "worse": [one.p_adjusted], "practically equal": [one.p_equal]}
             expected += ["0.001" if p < 0.001 else f"{p:.2g}" for p in ps.get(one.verdict, [one.p_adjusted, one.p_equal])]  # fmt: skip
             assert numbers == expected

@@ -95,11 +95,11 @@ def _many(figures: list[str]) -> str:
 def _intervals(found: Comparison) -> str:
     if not found.contrasts:
         return ""
-    base, metric, share = found.declaration.baseline, wording.metric(found), wording.confidence(found)
+    base, metric = found.declaration.baseline, wording.metric(found)
     up = found.declaration.higher_is_better
     words = Both(
-        f"Each finalist's difference to {base} in {metric.en} over the same seeds; positive numbers are {'better' if up else 'worse'}. Lines: the {share} interval by paired t, which is the first and strictest step of Holm, so that a verdict may be “better” where its line just touches zero, or “practically equal” where it just leaves the band. Gray band: the margin.",
-        f"各入围者与 {base} 在相同种子上的{metric.zh}之差；正数更{'好' if up else '差'}。线段：配对 t 的 {share} 区间，即 Holm 最严格的第一步，因此线段刚触及零时仍可能判为“优于”，略超出灰带时仍可能判为“实际相同”。灰带：界限。",
+        f"Each finalist's difference to {base} in {metric.en} over the same seeds; positive numbers are {'better' if up else 'worse'}. Lines: the interval by paired t at the step of Holm that decided. It leaves out zero exactly where a difference is claimed, and lies inside the gray band, the margin, exactly where “practically equal” is; each alone has the confidence beside it.",
+        f"各入围者与 {base} 在相同种子上的{metric.zh}之差；正数更{'好' if up else '差'}。线段：配对 t 在 Holm 判定那一步的区间：当且仅当判定有差异时不含零，当且仅当判定“实际相同”时落在灰带（界限）之内；各区间单独具有其旁所示的置信度。",
     )
     used = dict.fromkeys(one.verdict for one in ordered(found))
     legend = "".join(f'<li style="--c:var(--{VERDICT_COLOURS[word]})"><i></i>{html(Both(*wording.VERDICTS[word]))}</li>' for word in used)  # fmt: skip
@@ -108,7 +108,7 @@ def _intervals(found: Comparison) -> str:
         title = Both("The same near zero; arrows: further out", "零附近放大；箭头：在图外")
         figures.append(figure("near", title, intervals_picture(found, "near", reach)))
     wide = "" if len(figures) > 1 else ' style="max-width: 40rem"'
-    head = (Both("candidate", "候选"), Both("mean", "均值"), Both("difference", "差"), Both(f"{share} interval", f"{share} 区间"), Both("p, Holm", "p（Holm）"), Both("p of equivalence, Holm", "等价 p（Holm）"), Both("p of sign flips", "符号翻转 p"), Both("verdict", "结论"))  # fmt: skip
+    head = (Both("candidate", "候选"), Both("mean", "均值"), Both("difference", "差"), Both("interval", "区间"), Both("p, Holm", "p（Holm）"), Both("p of equivalence, Holm", "等价 p（Holm）"), Both("p of sign flips", "符号翻转 p"), Both("verdict", "结论"))  # fmt: skip
     body = [[escape(base), wording.plain(wording.baseline_mean(found), wording.places(found)), *[""] * 5, html(Both("baseline", "基线"))]]  # fmt: skip
     body += [_contrast(found, one) for one in ordered(found)]
     return section(Both("What is claimed", "结论所依据的区间"), note(words), f'<ul class="legend">{legend}</ul>', f'<div class="charts"{wide}>{"".join(figures)}</div>', table(head, body))  # fmt: skip
@@ -119,7 +119,7 @@ def _contrast(found: Comparison, one: Contrast) -> list[str]:
     flip = None if one.p_sign_flip is None else wording.probability(one.p_sign_flip)
     return [
         escape(one.candidate), wording.plain(one.mean, digits), wording.signed(one.difference, digits),
-        html(Both(*(f"{wording.signed(one.low, digits)}{to}{wording.signed(one.high, digits)}" for to in (" to ", " 至 ")))),
+        html(Both(*(f"{wording.signed(one.low, digits)}{to}{wording.signed(one.high, digits)} ({wording.confidence(found, one)})" for to in (" to ", " 至 ")))),
         html(Both(*wording.probability(one.p_adjusted))), html(Both(*wording.probability(one.p_equal))),
         "–" if flip is None else html(Both(*flip)), html(Both(*wording.VERDICTS[one.verdict])),
     ]  # fmt: skip

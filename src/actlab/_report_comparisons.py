@@ -94,20 +94,20 @@ def _names(joined: Joined) -> list[str]:
 
 def _verdicts(joined: Joined) -> str:
     words = Both(
-        "Each cell is the verdict of one comparison on the candidate, its difference to that comparison's baseline and the interval. ★: in the set of best. Empty: not among the candidates. The interval belongs to Holm's first and strictest step, so that a verdict may be “better” where it just touches zero, or “practically equal” where it just leaves the margin.",
-        "每格为该次比较对候选的结论、与该次基线之差及其区间。★：属于最佳集合；空白：未参加。区间取 Holm 最严格的第一步，因此刚触及零时仍可能判为“优于”，略超出界限时仍可能判为“实际相同”。",
+        "Each cell is the verdict of one comparison on the candidate, its difference to that comparison's baseline and the interval. ★: in the set of best. Empty: not among the candidates. The interval is that of the step of Holm that decided: it leaves out zero exactly where a difference is claimed, and lies within the margin where “practically equal” is.",
+        "每格为该次比较对候选的结论、与该次基线之差及其区间。★：属于最佳集合；空白：未参加。区间取 Holm 判定的那一步：当且仅当判定有差异时不含零，判为“实际相同”时落在界限之内。",
     )
 
     def below(number: int) -> str:
         found = joined.found[number - 1]
-        name, share = wording.metric(found), wording.confidence(found)
+        name = wording.metric(found)
         base, margin = found.declaration.baseline, found.declaration.margin
         sign = (
             Both("more is better", "越大越好")
             if found.declaration.higher_is_better
             else Both("less is better", "越小越好")
         )
-        return html(Both(f"{name.en}, {sign.en}; against {base}, margin ±{margin:g}; {share} intervals", f"{name.zh}，{sign.zh}；对 {base}，界限 ±{margin:g}；{share} 区间"))  # fmt: skip
+        return html(Both(f"{name.en}, {sign.en}; against {base}, margin ±{margin:g}", f"{name.zh}，{sign.zh}；对 {base}，界限 ±{margin:g}"))  # fmt: skip
 
     numbers = range(1, len(joined.given) + 1)
     return section(Both("Verdicts", "结论"), note(words), _by_comparison(joined, numbers, below, lambda one: _verdict(joined, one), _names(joined)))  # fmt: skip

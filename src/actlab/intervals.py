@@ -148,6 +148,8 @@ class Judged:
     """A candidate against the baseline. The three p values below are Holm's, over all candidates: each is to be read beside alpha."""
 
     paired: Paired  # of this candidate alone: its p is not adjusted and its interval has confidence 1 - alpha
+    claimed: Paired  # the same with the interval that shows the verdict, of that `confidence`
+    confidence: float
     p_adjusted: float
     p_tost: float
     p_sign_flip: float | None  # a cross-check that decides nothing; None beyond 30 pairs
@@ -165,16 +167,18 @@ def judge(
     "undecided", with a forecast for the larger of the mean seen and the margin, at alpha over the number that the t has not decided.
 
     Holm goes over all candidates, for the t tests and again for the tests of equivalence, because "better" and "equal" are two kinds of
-    claims that are read apart: of each kind, a false one among all candidates has a probability of at most alpha. An interval may leave
-    out 0 and its candidate be undecided: `paired` with confidence 1 - alpha / candidates shows what Holm's first step claims.
+    claims that are read apart: of each kind, a false one among all candidates has a probability of at most alpha. The interval `claimed`
+    is that of the step at which Holm looked at the candidate, alpha over the number of candidates then left: it leaves out 0 exactly where
+    a difference is claimed. For "practically equal" it is that of the tests of equivalence, and lies inside the margin.
     Raises UsageError as `paired` does, for no candidate, and for a margin that is not positive.
     """
     _inside("margin", margin, 0, inf)
     _inside("alpha", alpha, 0, 1)
     numbers = _named(differences)
     found = {name: _paired(numbers[name], 1 - alpha) for name in numbers}
-    different = dict(zip(found, holm([one.p for one in found.values()]), strict=True))
-    equal = dict(zip(found, holm([_tost(one, margin) for one in found.values()]), strict=True))
+    alone = {name: one.p for name, one in found.items()}, {name: _tost(one, margin) for name, one in found.items()}
+    different, equal = (dict(zip(found, holm(list(ps.values())), strict=True)) for ps in alone)
+    steps, equal_steps = (_steps(ps, alpha) for ps in alone)
     # One beyond 30 pairs takes its place in Holm as if it showed nothing.
     flips = dict(zip(found, holm([sign_flip(s) if len(s) <= _FLIPPED else 1.0 for s in numbers.values()]), strict=True))
     left = sum(p > alpha for p in different.values())
@@ -188,7 +192,9 @@ def judge(
             word = "better" if (one.mean > 0) == higher_is_better else "worse"
         else:
             more = _forecast(one, max(abs(one.mean), margin), 0.8, alpha / left)
-        judged[name] = Judged(one, different[name], equal[name], flip, word, more)
+        confidence = 1 - (2 * equal_steps[name] if word == "practically equal" else steps[name])
+        claimed = _paired(numbers[name], confidence)
+        judged[name] = Judged(one, claimed, confidence, different[name], equal[name], flip, word, more)
     return judged
 
 
@@ -217,6 +223,18 @@ def best_set(
     beaten = {a if (found[a, b].mean < 0) == higher_is_better else b for a, b in found if claimed[a, b] <= alpha}
     middle = {name: mean(some) * (-1 if higher_is_better else 1) for name, some in numbers.items()}
     return tuple(sorted(set(numbers) - beaten, key=lambda name: (middle[name], name)))
+
+
+def _steps(ps: Mapping[str, float], alpha: float) -> dict[str, float]:
+    """What Holm compares each p with: alpha over those left. Whoever comes after the first that fails shares its step, and equals share one."""
+    found: dict[str, float] = {}
+    left, before, failed = len(ps), -1.0, False
+    for rank, name in enumerate(sorted(ps, key=ps.__getitem__)):
+        if not failed and ps[name] != before:
+            left = len(ps) - rank
+        found[name], before = alpha / left, ps[name]
+        failed = failed or ps[name] > alpha / left
+    return found
 
 
 def _paired(numbers: list[float], confidence: float) -> Paired:

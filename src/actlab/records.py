@@ -328,8 +328,11 @@ class Contrast(Record):
     candidate: str
     mean: float  # of the metric
     difference: float  # candidate minus baseline
-    low: float  # paired t interval, at 1 - alpha over the number of finalists
+    low: float  # paired t interval that shows the verdict
     high: float
+    confidence: float | None = (
+        None  # of the interval, by Holm's step; None: 1 - alpha over the number of finalists, as in the first version
+    )
     p: float
     p_adjusted: float  # Holm
     p_equal: float  # two one-sided tests against the margin, Holm

@@ -31,8 +31,8 @@ def train(
         Text,
         typer.Argument(
             help=say(
-                "alexnet, lenet, mlp, forecasting, slot-filling, spoken-digits, character-lm, or file.py:callable",
-                "alexnet、lenet、mlp、forecasting、slot-filling、spoken-digits、character-lm 或 file.py:callable",
+                "alexnet, lenet, mlp, forecasting, slot-filling, image-attention, graph, pronunciation, translation, spoken-digits, character-lm, or file.py:callable",
+                "alexnet、lenet、mlp、forecasting、slot-filling、image-attention、graph、pronunciation、translation、spoken-digits、character-lm 或 file.py:callable",
             )
         ),
     ] = None,

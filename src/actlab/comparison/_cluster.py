@@ -4,6 +4,7 @@ import os
 import socket
 from collections.abc import Generator, Sequence
 from contextlib import suppress
+from importlib import import_module
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,7 @@ class Cluster:
     def _connected(self) -> Any:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # before the import, which may read it
         try:
-            import ray
+            ray: Any = import_module("ray")
         except ImportError:
             raise ActlabError(
                 say("the backend ray needs Ray, which is not installed; run: pip install 'actlab[cluster]'", "ray 后端需要 Ray；请运行：pip install 'actlab[cluster]'")
@@ -63,9 +64,7 @@ class Cluster:
     def close(self) -> None:
         """Leave the cluster, and end it if it was started here."""
         if self._ours:
-            import ray
-
-            ray.shutdown()
+            import_module("ray").shutdown()
             self._ours = False
 
 

@@ -59,6 +59,7 @@ class Entry(Record):
     difference: float | None = None  # candidate minus baseline
     low: float | None = None
     high: float | None = None
+    confidence: float | None = None  # of the interval
     p_adjusted: float | None = None
     p_equal: float | None = None
     diverged: int | None = None  # trainings of the confirmation
@@ -173,7 +174,7 @@ def _entry(number: int, label: str, given: Given, candidate: str, name: str) -> 
     ranked = [screened for screened, _ in found.screened]
     numbers: dict[str, Any] = {}
     if one is not None:
-        numbers = {key: getattr(one, key) for key in ("mean", "difference", "low", "high", "p_adjusted", "p_equal", "diverged")}  # fmt: skip
+        numbers = {key: getattr(one, key) for key in ("mean", "difference", "low", "high", "confidence", "p_adjusted", "p_equal", "diverged")}  # fmt: skip
     elif candidate == declared.baseline and found.contrasts:
         lost, _ = wording.diverged(found, candidate, "confirmation")
         numbers = {"mean": wording.baseline_mean(found), "diverged": lost}

@@ -16,7 +16,7 @@ from typing import Literal
 from .. import __version__
 from .._language import say
 from ..errors import UsageError
-from ..intervals import attainable, best_set, judge, paired, wilson
+from ..intervals import attainable, best_set, judge, wilson
 from ..records import Comparison, Contrast, Declaration, Stage, Trial, Tuned
 
 RATES = tuple(10.0 ** (exponent / 2) for exponent in range(-7, 0))  # seven over three decades
@@ -210,7 +210,7 @@ def _contrasts(declared: Declaration, values: dict[str, list[float]], tuned: lis
     judged = judge(differences, declared.margin, declared.alpha, higher_is_better=declared.higher_is_better)
     barred, lost = _barred(values, tuned, trials), _lost(trials)
     for name, one in judged.items():
-        shown = paired(differences[name], 1 - declared.alpha / len(differences))
+        shown = one.claimed
         diverged = lost.get(name, 0)
         low, high = wilson(diverged, len(base))
         unsure = (one.verdict == "better" and name in barred) or (
@@ -218,7 +218,7 @@ def _contrasts(declared: Declaration, values: dict[str, list[float]], tuned: lis
         )
         unsure = unsure or diverged == lost.get(declared.baseline, 0) == len(base)  # equal in nothing but that
         yield Contrast(
-            candidate=name, mean=mean(values[name]), difference=shown.mean, low=shown.low, high=shown.high, p=one.paired.p, p_adjusted=one.p_adjusted,
+            candidate=name, mean=mean(values[name]), difference=shown.mean, low=shown.low, high=shown.high, confidence=one.confidence, p=shown.p, p_adjusted=one.p_adjusted,
             p_equal=one.p_tost, p_sign_flip=one.p_sign_flip, verdict="undecided" if unsure else one.verdict, more_seeds=one.more_seeds,
             diverged=diverged, diverged_low=low, diverged_high=high,
         )  # fmt: skip

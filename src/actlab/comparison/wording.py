@@ -79,9 +79,10 @@ def probability(p: float) -> Pair:
     return Pair("below 0.001", "小于 0.001") if p < 0.001 else Pair(f"{p:.2g}", f"{p:.2g}")
 
 
-def confidence(found: Comparison) -> str:
-    """Of the interval of each contrast, in per cent: Holm's first step."""
-    return f"{100 * (1 - found.declaration.alpha / max(1, len(found.contrasts))):.4g} %"
+def confidence(found: Comparison, one: Contrast) -> str:
+    """Of its interval, in per cent."""
+    first = 1 - found.declaration.alpha / len(found.contrasts)
+    return f"{100 * (first if one.confidence is None else one.confidence):.4g} %"
 
 
 def edge_names(found: Comparison) -> set[str]:
@@ -123,9 +124,9 @@ def sentence(found: Comparison, one: Contrast) -> Pair:
     verdict, proof = _verdict(found, one), _proof(one)
     lost = all_diverged(found, [one.candidate, base])
     return Pair(
-        f"{verdict.en}: {name.en} {values[0]} against {values[1]}, {one.candidate} minus {base} {shown[0]} ({confidence(found)} interval {shown[1]} to {shown[2]}), {seeds} paired seeds, {proof.en}"
+        f"{verdict.en}: {name.en} {values[0]} against {values[1]}, {one.candidate} minus {base} {shown[0]} ({confidence(found, one)} interval {shown[1]} to {shown[2]}), {seeds} paired seeds, {proof.en}"
         + ("; every training of both diverged and counts at chance level" if lost else ""),
-        f"{verdict.zh}：{name.zh} {values[0]} 对 {values[1]}，{one.candidate} 减 {base} 为 {shown[0]}（{confidence(found)} 区间 {shown[1]} 至 {shown[2]}），{seeds} 对种子，{proof.zh}"
+        f"{verdict.zh}：{name.zh} {values[0]} 对 {values[1]}，{one.candidate} 减 {base} 为 {shown[0]}（{confidence(found, one)} 区间 {shown[1]} 至 {shown[2]}），{seeds} 对种子，{proof.zh}"
         + ("；两者的所有训练均发散，按随机水平计" if lost else ""),
     )
 

@@ -8,6 +8,7 @@ network(prepare(images, training=True))
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -90,6 +91,7 @@ def load(
     seed: int = 0,
     image_size: int = 64,
     channels: int | None = None,
+    kept: dict[Path, Any] | None = None,
 ) -> ImageData:
     """Images by name ("fashion-mnist", "sample"), from a folder of four IDX files, or from a folder of image files.
 
@@ -98,12 +100,16 @@ def load(
     limit: at most so many images of each part, again class by class in proportion.
     image_size: side of the squares that image files are cut and resized to; IDX images keep their size.
     channels: 1 or 3; None keeps what there is, which for image files is 3 unless all are gray.
+    kept: where IDX files stay once they are read, so that further calls, of other seeds, do not read them again and share their test part.
     """
     _check(validation, limit, image_size, channels)
     named = str(source) in NAMES
     folder = locate(str(source)) if named else _folder(source)
     if _fashion.holds(folder):
-        train, test = _fashion.read_set(folder, checked=str(source) == "fashion-mnist")
+        known = kept if kept is not None else {}
+        if folder not in known:
+            known[folder] = _fashion.read_set(folder, checked=str(source) == "fashion-mnist")
+        train, test = known[folder]
         parts = {"train": ImageSplit(*train), "test": ImageSplit(*test)}
         fashion = named or _fashion.is_fashion(parts["test"].labels)
         classes = _fashion.CLASSES if fashion else tuple(map(str, range(max(parts["train"].labels.tolist()) + 1)))

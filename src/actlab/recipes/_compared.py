@@ -173,15 +173,20 @@ class PlannedSubject:
         """The plan's, with the budget of the comparison."""
         return change(self.planned(candidate, seed).settings, {"learning_rate": rate})
 
-    @lru_cache(maxsize=12)  # noqa: B019  (a subject lives as long as its comparison)
+    @lru_cache(maxsize=4)  # noqa: B019  (a subject lives as long as its comparison)
     def _loaded(self, seed: int) -> Any:
-        return load_data(self.plan.with_changes(settings={"seed": seed}))
+        return load_data(self.plan.with_changes(settings={"seed": seed}), self._files)
+
+    @cached_property
+    def _files(self) -> dict[Any, Any]:
+        """Images as they were read, for the splits of all seeds."""
+        return {}
 
     def _data(self, seed: int) -> Any:
         drawn = self._seeded if self.loader is not None else self.task is None
         return self._loaded(seed if drawn else self.plan.settings.seed)
 
-    @lru_cache(maxsize=12)  # noqa: B019
+    @lru_cache(maxsize=4)  # noqa: B019
     def _parts(self, seed: int) -> Parts:
         if self.task is not None:
             return self.task.parts()

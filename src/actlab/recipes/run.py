@@ -1,6 +1,7 @@
 """Carrying out a plan for images: data -> model -> fit -> report. Straight down."""
 
 from math import prod
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -42,14 +43,22 @@ def run(plan: Plan, *, place: carrying.Place, resume: bool = False, show: Show |
     return done
 
 
-def load_data(plan: Plan) -> images.ImageData | Parts:
-    """Images by name or folder, or what a function of the user's gives: Parts, or datasets (train, test) or (train, validation, test)."""
+def load_data(plan: Plan, kept: dict[Path, Any] | None = None) -> images.ImageData | Parts:
+    """Images by name or folder, or what a function of the user's gives: Parts, or datasets (train, test) or (train, validation, test).
+
+    `kept`: as in `images.load`.
+    """
     given = plan.data
     assert isinstance(given, DataPlan)
     if ":" not in given.source:
         side = 224 if plan.model.name.startswith("alexnet") else 28 if plan.model.name in models.names() else 64
         return images.load(
-            given.source, validation=given.validation, limit=given.limit, seed=plan.settings.seed, image_size=side
+            given.source,
+            validation=given.validation,
+            limit=given.limit,
+            seed=plan.settings.seed,
+            image_size=side,
+            kept=kept,
         )
     made = _own.call(given.source, {"seed": plan.settings.seed, "limit": given.limit})
     if isinstance(made, Parts | images.ImageData):
