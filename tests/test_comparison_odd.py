@@ -73,7 +73,7 @@ def test_what_is_kept_and_what_is_left_is_said_beside_the_verdict(tmp_path):
     said = "\n".join(
         one.en for one in wording.cautions(actlab.compare(half_trained, data, into=tmp_path / "a", **given))
     )
-    assert "start as they come: 0 and 2" in said and "the others do not have: prelu (a)" in said
+    assert "start as they come: 0 and 2" in said and "learn parameters of their own in every layer: prelu (a)" in said
     said = "\n".join(one.en for one in wording.cautions(actlab.compare(Mixed, data, into=tmp_path / "b", **given)))
     assert "activations are fixed in their code: encode" in said
 

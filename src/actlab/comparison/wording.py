@@ -274,8 +274,8 @@ def cautions(found: Comparison) -> list[Pair]:
     if learners.en:
         said.append(
             Pair(
-                f"What these learn in every layer, beside the weights of the network, the others do not have: {learners.en}",
-                f"以下候选在每一层另有自己学习的参数，其他候选没有：{learners.zh}",
+                f"Some candidates learn parameters of their own in every layer: {learners.en}",
+                f"部分候选在每一层另有自己学习的参数：{learners.zh}",
             )
         )
     if found.guessing is None or not found.contrasts:
