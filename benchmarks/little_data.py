@@ -5,12 +5,14 @@ python benchmarks/little_data.py [--seeds 3] [--quick]
 The notes say that a convolution, being attention confined to a window, does better while data are few. Each network has the settings of
 its recipe (`lenet` modern, `image-attention` patches) and, for one amount of data, as many steps as the other: 1,000 on 1 %, 2,500 on
 10 %, ten epochs on all. The images left out are never seen; nothing is chosen by the test part. One row a training goes to
-little-data.csv, written afresh.
+little-data.csv; a training that has its row there is not done again.
 """
 
 import argparse
+import csv
 from pathlib import Path
 from statistics import mean, stdev
+from typing import Any
 
 import torch
 from _rows import RESULTS, machine_columns, table
@@ -44,6 +46,15 @@ def train(plan, data: images.ImageData, share: float, steps: int | None, seed: i
     )
 
 
+def finished(path: Path) -> list[dict[str, Any]]:
+    """The rows of an earlier call."""
+    if not path.exists():
+        return []
+    numbers = {"share": float, "seed": int, "test_accuracy": float}
+    with path.open(newline="") as file:
+        return [{key: numbers.get(key, str)(value) for key, value in row.items()} for row in csv.DictReader(file)]
+
+
 def main() -> None:
     """Train all, print means and deviations, write the rows."""
     ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -53,10 +64,13 @@ def main() -> None:
     given = ask.parse_args()
     data = images.load("sample" if given.quick else "fashion-mnist", validation=0)
     machine = machine_columns(torch.device("cpu"))
-    rows = []
+    rows = [] if given.quick else finished(given.out)
+    done = {(row["share"], row["seed"], row["network"]) for row in rows}
     for share, steps in SHARES.items():
         for seed in range(given.seeds):
             for name, plan in PLANS.items():
+                if (share, seed, name) in done:
+                    continue
                 run = train(plan, data, share, 2 if given.quick else steps, seed)
                 assert run.test is not None
                 rows.append({

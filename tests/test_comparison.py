@@ -322,6 +322,14 @@ def test_wrong_input_is_one_sentence_before_any_training(own, capsys, change, sa
     assert not (own / "out" / "trials").exists()
 
 
+def test_what_is_missing_of_a_batch_is_trained_as_it_was(done):
+    trials = sorted((done / "out" / "trials").glob("*.json"))
+    for file in (*trials[::3], done / "out" / "comparison.json"):
+        file.unlink()
+    assert run(command(done)) == 0
+    assert (done / "out" / "comparison.json").read_bytes() == (done / "done" / "comparison.json").read_bytes()
+
+
 def test_another_declaration_is_refused_in_a_folder_that_holds_one(done, capsys):
     assert run(command(done, "--seeds", "9")) == 2
     assert "holds another comparison; choose another folder with --out" in capsys.readouterr().err

@@ -414,6 +414,17 @@ def test_building_from_two_threads_at_once(monkeypatch):
     assert all("backward" in one for one in forms)
 
 
+def test_kernels_for_channels_side_by_side_are_built_when_the_first_such_parameter_comes(monkeypatch):
+    monkeypatch.setattr(_runtime, "_BUILT", {})
+    monkeypatch.setattr(_run, "_DECIDED", {})
+    x, built = torch.randn(5, 3), lambda: {(dtype, rows) for _, dtype, rows in _runtime._BUILT}
+    one, each = get("prelu").module(fused=True), get("prelu").module(size=3, fused=True)
+    torch.testing.assert_close(one(x), torch.where(x > 0, x, 0.25 * x))
+    assert built() == {(torch.float32, False)}
+    torch.testing.assert_close(each(x), one(x))
+    assert built() == {(torch.float32, False), (torch.float32, True)}
+
+
 def test_a_switch_can_be_used_twice():
     switch = actlab.fused()
     with switch:
@@ -463,7 +474,7 @@ def test_generated_sources_are_kept_and_survive_damage(monkeypatch, tmp_path):
     monkeypatch.setattr(cache, "_place", lambda *_: place)
     found = cache.kept_sources(variant, torch.float32)
     made = []
-    monkeypatch.setattr(cache, "sources", lambda *given: made.append(given) or found)
+    monkeypatch.setattr(cache, "sources", lambda *given, rows: made.append(given) or found)
     assert cache.kept_sources(variant, torch.float32) == found and not made
     for damage in ("", "{", "[]", '{"forward": 3}', "null", "{}", '{"none": 1, "x'):
         place.write_text(damage)

@@ -18,7 +18,7 @@ from ..train.parts import Parts
 from ..train.session import _check as check_parts
 from ..train.session import _cross_entropy as cross_entropy
 from ..train.settings import Settings
-from ._stacked import Stack, batched_loss, frozen_parts, set_training
+from ._stacked import Stack, batched_loss, frozen_parts, quiet, set_training
 
 _OWN = ("seed", "learning_rate")  # in which settings may differ
 _UNKNOWN = ("precision", "ema", "patience", "accumulate", "batch_tokens", "compile", "channels_last", "devices", "report_test")  # fmt: skip
@@ -220,7 +220,8 @@ def _first_batch(
             if isinstance(found, str):
                 return found
             alone.append(found)
-        return _compare(Stack(models), inputs, targets, batched_loss(loss, smoothing), alone)
+        with quiet():
+            return _compare(Stack(models), inputs, targets, batched_loss(loss, smoothing), alone)
     finally:
         for module, training in modes:
             module.training = training

@@ -1,6 +1,8 @@
 """Networks of one shape as one: every weight with one axis more in front, a place in it for each network."""
 
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -14,6 +16,14 @@ from ..train.session import _cross_entropy as cross_entropy
 from ..train.settings import Settings
 
 _IGNORED = -100  # torch's ignore_index of cross_entropy
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without torch's word on layers that it takes one by one, not as one batch: that costs time and changes no number."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "There is a performance drop")
+        yield
 
 
 class Stack:

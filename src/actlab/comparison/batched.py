@@ -22,7 +22,7 @@ from ..train.parts import Part, Parts
 from ..train.schedules import factor
 from ..train.settings import Settings
 from ._batchable import NotBatched, fetch, why_not, worth
-from ._stacked import Stack, Steps, batched_loss, clip, frozen_parts, set_training
+from ._stacked import Stack, Steps, batched_loss, clip, frozen_parts, quiet, set_training
 
 __all__ = ["NotBatched", "Outcome", "train_batched", "why_not", "worth"]
 
@@ -69,7 +69,8 @@ def train_batched(
         raise NotBatched(reason)
     if settings[0].keep_memory:
         keep_freed_memory()
-    return _Training(models, parts, settings, loss).run(after_step)
+    with quiet():
+        return _Training(models, parts, settings, loss).run(after_step)
 
 
 class _Training:

@@ -12,6 +12,8 @@ from .. import activations
 from ..intervals import wilson
 from ..records import Comparison, Contrast, Stage
 
+_LARGE = 1e7  # from here on numbers are written with a power of ten
+
 
 class Pair(NamedTuple):
     """One text in both languages."""
@@ -64,12 +66,16 @@ def places(found: Comparison) -> int:
 
 
 def plain(value: float, digits: int) -> str:
-    """A mean."""
+    """A mean; a large one with five digits."""
+    if abs(value) >= _LARGE:
+        return f"{value:.5g}"
     return f"{round(value, digits) + 0.0:.{digits}f}"
 
 
 def signed(value: float, digits: int) -> str:
     """A difference; 0 has no sign."""
+    if abs(value) >= _LARGE:
+        return f"{value:+.5g}"
     rounded = round(value, digits)
     return f"{rounded:+.{digits}f}" if rounded else f"{0:.{digits}f}"
 
@@ -122,12 +128,9 @@ def sentence(found: Comparison, one: Contrast) -> Pair:
     shown = [signed(value, digits) for value in (one.difference, one.low, one.high)]
     seeds = len(found.declaration.confirmation_seeds)
     verdict, proof = _verdict(found, one), _proof(one)
-    lost = all_diverged(found, [one.candidate, base])
     return Pair(
-        f"{verdict.en}: {name.en} {values[0]} against {values[1]}, {one.candidate} minus {base} {shown[0]} ({confidence(found, one)} interval {shown[1]} to {shown[2]}), {seeds} paired seeds, {proof.en}"
-        + ("; every training of both diverged and counts at chance level" if lost else ""),
-        f"{verdict.zh}：{name.zh} {values[0]} 对 {values[1]}，{one.candidate} 减 {base} 为 {shown[0]}（{confidence(found, one)} 区间 {shown[1]} 至 {shown[2]}），{seeds} 对种子，{proof.zh}"
-        + ("；两者的所有训练均发散，按随机水平计" if lost else ""),
+        f"{verdict.en}: {name.en} {values[0]} against {values[1]}, {one.candidate} minus {base} {shown[0]} ({confidence(found, one)} interval {shown[1]} to {shown[2]}), {seeds} paired seeds, {proof.en}",
+        f"{verdict.zh}：{name.zh} {values[0]} 对 {values[1]}，{one.candidate} 减 {base} 为 {shown[0]}（{confidence(found, one)} 区间 {shown[1]} 至 {shown[2]}），{seeds} 对种子，{proof.zh}",
     )
 
 
@@ -150,6 +153,11 @@ def _verdict(found: Comparison, one: Contrast) -> Pair:
         return Pair(
             f"{a} against {b} undecided, because the learning rate of {ahead} lies at the edge of its grid",
             f"{a} 与 {b} 未定，因为 {ahead} 的学习率位于其网格边缘",
+        )
+    if all_diverged(found, [a, b]):
+        return Pair(
+            f"{a} against {b} undecided, because every training of both diverged",
+            f"{a} 与 {b} 未定，因为两者的所有训练均发散",
         )
     more = f"{one.more_seeds:,}"
     return Pair(

@@ -19,14 +19,18 @@ PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat
 DTYPES = tuple(PRECISIONS.values())  # in the order of the operators
 
 
-def sources(variant: Variant, dtype: torch.dtype) -> dict[str, str]:
-    """The C++ of every form this variant has, by its name; raises NoKernel."""
+def sources(variant: Variant, dtype: torch.dtype, *, rows: bool = False) -> dict[str, str]:
+    """The C++ of every form this variant has, by its name; raises NoKernel.
+
+    With `rows` of those alone whose channels lie side by side, each with parameters of its own: five times the work of the others.
+    """
+    made = _row_sources if rows else _sources
     if not _needs_float64(variant.entry):
-        return _sources(variant, dtype, wide)
+        return made(variant, dtype, wide)
     if dtype != torch.float32 and _float32_suffices(variant, dtype):
         with suppress(NoKernel):
-            return _sources(variant, dtype, wide)
-    return _sources(variant, dtype, widest)
+            return made(variant, dtype, wide)
+    return made(variant, dtype, widest)
 
 
 @torch.no_grad()
@@ -54,8 +58,7 @@ def _float32_suffices(variant: Variant, dtype: torch.dtype) -> bool:
 def _sources(variant: Variant, dtype: torch.dtype, widen: Widen) -> dict[str, str]:
     """The C++ of each form that this variant has, by its name."""
     entry, count = variant.entry, len(variant.learnt)
-    x, number, row = Argument(dtype), Argument(torch.float32, ""), Argument(torch.float32, "C")
-    table = Argument(dtype, "RC")
+    x, number = Argument(dtype), Argument(torch.float32, "")
     found: dict[str, str] = {}
 
     def add(form: str, function: Callable[..., Any], arguments: list[Argument], *, rough: bool = False) -> None:
@@ -64,10 +67,7 @@ def _sources(variant: Variant, dtype: torch.dtype, widen: Widen) -> dict[str, st
     with _arithmetic(entry, dtype):
         add("forward", _forward(variant, widen), [x] + [number] * count)
         add("backward", _backward(variant, widen, summed=True), [x, x] + [number] * count)
-        if count:
-            add("forward_rows", _forward(variant, widen), [table] + [row] * count)
-            add("backward_rows", _backward(variant, widen, summed=False), [table, table] + [row] * count)
-        else:
+        if not count:
             add("curve", _curve(variant, widest if _needs_float64(entry) else wide), [x, x])
     way = lean(variant)
     if way is not None:
@@ -80,6 +80,18 @@ def _sources(variant: Variant, dtype: torch.dtype, widen: Widen) -> dict[str, st
             if way.side is not None:
                 add("sided", _sided(_forward(variant, widen), way.side), [x])
     return found
+
+
+def _row_sources(variant: Variant, dtype: torch.dtype, widen: Widen) -> dict[str, str]:
+    """The same of the forms for channels side by side."""
+    row, table = [Argument(torch.float32, "C")] * len(variant.learnt), Argument(dtype, "RC")
+    with _arithmetic(variant.entry, dtype):
+        return {
+            "forward_rows": source("forward_rows_kernel", _forward(variant, widen), [table, *row]),
+            "backward_rows": source(
+                "backward_rows_kernel", _backward(variant, widen, summed=False), [table, table, *row]
+            ),
+        }
 
 
 def _arithmetic(entry: Activation, dtype: torch.dtype) -> AbstractContextManager[None]:

@@ -40,7 +40,7 @@ def _variant(entry: Activation, fixed: tuple[Any, ...]) -> Variant:
 def build(entry: Activation, dtype: torch.dtype) -> tuple[str, ...]:
     """Compile the kernels of an entry with its usual parameters; the forms there are, none where plain operations compute."""
     values = [torch.tensor(value) if name in entry.learnt else value for name, value in entry.values().items()]
-    return forms(variant_of(entry, values).key, dtype)
+    return forms(variant_of(entry, values).key, dtype, rows=True)
 
 
 def tells_slope(entry: Activation, values: dict[str, float]) -> bool:
@@ -70,13 +70,14 @@ def run(
 
     `fixed` are all parameters in order, None in the places of those that learn. This runs at every call: it is written to be short.
     """
+    rows = bool(learnt) and learnt[0].numel() > 1
     if torch.compiler.is_compiling():
         if torch.compiler.is_exporting() or not x.is_cpu or _level() is not None or forward_ad._current_level >= 0:
             return None
-        key, keep = _decided(entry, fixed, save, x.dtype)
+        key, keep = _decided(entry, fixed, save, x.dtype, rows)
     else:
-        key, keep = _DECIDED.get((entry, fixed, save, x.dtype)) or (
-            _decided(entry, fixed, save, x.dtype) if _is_plain(x) else ("", INPUT)
+        key, keep = _DECIDED.get((entry, fixed, save, x.dtype, rows)) or (
+            _decided(entry, fixed, save, x.dtype, rows) if _is_plain(x) else ("", INPUT)
         )
     if not key:
         return None
@@ -97,17 +98,17 @@ def run(
 
 def shortcut(entry: Activation, fixed: tuple[Any, ...], save: str, dtype: torch.dtype) -> Shortcut | None:
     """`run` for tensors of one type and parameters that do not learn: a function, and its arguments after x. It gives None where `run` must decide."""
-    found = _DECIDED.get((entry, fixed, save, dtype))
+    found = _DECIDED.get((entry, fixed, save, dtype, False))
     return (fast(), ((), found[0], 0, found[1], dtype)) if found and found[0] else None
 
 
-def _decided(entry: Activation, fixed: tuple[Any, ...], save: str, dtype: torch.dtype) -> tuple[str, int]:
-    """The variant's key, empty where there is no kernel, and what its backward pass keeps."""
-    found = _DECIDED.get((entry, fixed, save, dtype))
+def _decided(entry: Activation, fixed: tuple[Any, ...], save: str, dtype: torch.dtype, rows: bool) -> tuple[str, int]:
+    """The variant's key, empty where there is no kernel, and what its backward pass keeps. `rows`: for parameters of each channel."""
+    found = _DECIDED.get((entry, fixed, save, dtype, rows))
     if found is None:
         variant = _variant(entry, fixed)
-        there = ready(variant.key, dtype)
-        found = _DECIDED[entry, fixed, save, dtype] = (
+        there = ready(variant.key, dtype, rows=rows)
+        found = _DECIDED[entry, fixed, save, dtype, rows] = (
             variant.key if there else "",
             kept(variant, save, dtype) if there and not variant.learnt else INPUT,
         )

@@ -18,7 +18,9 @@ from ._source_cache import kept_sources
 from ._variant import Variant
 
 _VARIANTS: dict[str, Variant] = {}  # by their keys: what the operators may ask for
-_BUILT: dict[tuple[str, torch.dtype], tuple[str, ...]] = {}  # the forms, none where plain operations compute
+_BUILT: dict[
+    tuple[str, torch.dtype, bool], tuple[str, ...]
+] = {}  # the forms, those for rows apart; none where plain operations compute
 _BUILDING = RLock()
 _KEPT: list[Any] = []  # libraries and callbacks that must outlive this module's functions
 
@@ -63,28 +65,36 @@ def register(variant: Variant) -> str:
     return _VARIANTS.setdefault(variant.key, variant).key
 
 
-def ready(key: str, dtype: torch.dtype) -> bool:
-    """Whether there are kernels of this variant for this type; builds them at the first question."""
-    return bool(forms(key, dtype))
+def ready(key: str, dtype: torch.dtype, *, rows: bool = False) -> bool:
+    """Whether there are kernels of this variant for this type, with `rows` those for parameters of each channel too; builds them at the first question."""
+    return bool(forms(key, dtype, rows=rows))
 
 
-def forms(key: str, dtype: torch.dtype) -> tuple[str, ...]:
-    """The kernels of this variant for this type; builds them at the first question."""
-    known = _BUILT.get((key, dtype))
+def forms(key: str, dtype: torch.dtype, *, rows: bool = False) -> tuple[str, ...]:
+    """The kernels of this variant for this type, or none; builds them at the first question."""
+    found = _forms(key, dtype, False)
+    if not (found and rows and _VARIANTS[key].learnt):
+        return found
+    more = _forms(key, dtype, True)
+    return found + more if more else ()
+
+
+def _forms(key: str, dtype: torch.dtype, rows: bool) -> tuple[str, ...]:
+    known = _BUILT.get((key, dtype, rows))
     if known is None:
         with _BUILDING:  # torch's compiler keeps its state in globals
-            known = _BUILT.get((key, dtype))
+            known = _BUILT.get((key, dtype, rows))
             if known is None:
                 possible = dtype in DTYPES and library() is not None
-                known = _BUILT[key, dtype] = _build(_VARIANTS[key], dtype) if possible else ()
+                known = _BUILT[key, dtype, rows] = _build(_VARIANTS[key], dtype, rows) if possible else ()
     return known
 
 
-def _build(variant: Variant, dtype: torch.dtype) -> tuple[str, ...]:
+def _build(variant: Variant, dtype: torch.dtype, rows: bool) -> tuple[str, ...]:
     from torch._inductor.codecache import CppCodeCache
 
     try:
-        found = kept_sources(variant, dtype)
+        found = kept_sources(variant, dtype, rows=rows)
         compiled = CppCodeCache.load(PREFIX + "".join(found.values()), device_type="cpu")
     except NoKernel:  # nothing is wrong: plain operations are what this entry is best computed by
         return ()
@@ -109,6 +119,6 @@ def _build(variant: Variant, dtype: torch.dtype) -> tuple[str, ...]:
 def _asked(key: bytes, dtype: int) -> int:
     """The operators' question for a kernel that is not there; 0 if it is now."""
     try:
-        return 0 if ready(key.decode(), DTYPES[dtype]) else 1
+        return 0 if ready(key.decode(), DTYPES[dtype], rows=True) else 1
     except Exception:  # nothing may pass from here into C++
         return 1

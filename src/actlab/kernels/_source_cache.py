@@ -16,25 +16,25 @@ from ._lowering import NoKernel
 from ._variant import Variant
 
 
-def kept_sources(variant: Variant, dtype: torch.dtype) -> dict[str, str]:
+def kept_sources(variant: Variant, dtype: torch.dtype, *, rows: bool = False) -> dict[str, str]:
     """As `sources`, from the cache where they are; raises NoKernel."""
-    place = _place(variant, dtype)
+    place = _place(variant, dtype, rows)
     if place is None:
-        return sources(variant, dtype)
+        return sources(variant, dtype, rows=rows)
     found = _read(place)
     if found is None:
         with _alone(place):  # of several processes that start at once, one does the work
-            found = _read(place) or _made(variant, dtype)
+            found = _read(place) or _made(variant, dtype, rows)
             _keep(place, found)
     if "none" in found:
         raise NoKernel(found["none"])
     return found
 
 
-def _made(variant: Variant, dtype: torch.dtype) -> dict[str, str]:
+def _made(variant: Variant, dtype: torch.dtype, rows: bool) -> dict[str, str]:
     """The sources by their forms, or {"none": why}."""
     try:
-        return sources(variant, dtype)
+        return sources(variant, dtype, rows=rows)
     except NoKernel as reason:
         return {"none": str(reason)}
 
@@ -56,13 +56,13 @@ def _alone(place: Path) -> AbstractContextManager[object]:
     return nullcontext()
 
 
-def _place(variant: Variant, dtype: torch.dtype) -> Path | None:
+def _place(variant: Variant, dtype: torch.dtype, rows: bool) -> Path | None:
     """The file; None for entries whose Python code is not the catalogue's, and so not in the key."""
     from torch._inductor.runtime.cache_dir_utils import cache_dir
 
     if variant.entry.made is None and not variant.entry.body.__module__.startswith(f"{activations.__name__}."):
         return None
-    key = hashlib.sha256(f"{_code()} {variant.key} {dtype}".encode()).hexdigest()
+    key = hashlib.sha256(f"{_code()} {variant.key} {dtype}{' rows' if rows else ''}".encode()).hexdigest()
     return Path(cache_dir()) / "actlab" / f"{key}.json"
 
 

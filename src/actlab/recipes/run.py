@@ -83,7 +83,8 @@ def parts_of(plan: Plan, model: nn.Module, data: images.ImageData | Parts) -> tu
         prepare = preparation(plan.data, facts, shape, augment=True)
         return Parts(data.train, data.validation, data.test, prepare=prepare, facts=facts), shape
     _refuse_empty(plan.data.source, data)
-    return data, tuple(data.prepare(data.train[torch.tensor([0])][0], False).shape[1:])
+    inputs = data.prepare(data.train[torch.tensor([0])][0], False)
+    return data, tuple(inputs.shape[1:]) if torch.is_tensor(inputs) else ()
 
 
 def build_model(plan: ModelPlan, facts: DataFacts) -> nn.Module:
