@@ -5,6 +5,8 @@ Kernels of all entries take long to compile: `make kernel-tests` (ACTLAB_KERNELS
 
 import os
 import pickle
+import sys
+import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 
@@ -17,7 +19,7 @@ import checks
 from actlab import activations, kernels
 from actlab.activations import get
 from actlab.errors import UsageError
-from actlab.kernels import _run, _runtime
+from actlab.kernels import _run, _runtime, _waiting
 from actlab.kernels import _source_cache as cache
 from actlab.kernels._lean import OUTPUT, OUTPUT_AND_SIDE, is_good, lean
 from actlab.kernels._run import variant_of
@@ -423,6 +425,21 @@ def test_kernels_for_channels_side_by_side_are_built_when_the_first_such_paramet
     assert built() == {(torch.float32, False)}
     torch.testing.assert_close(each(x), one(x))
     assert built() == {(torch.float32, False), (torch.float32, True)}
+
+
+def test_who_waits_at_a_terminal_is_told_what_for(monkeypatch, capsys):
+    monkeypatch.setattr(_waiting, "_SECONDS", 0.01)
+    with _waiting.compiling("a thing"):
+        time.sleep(0.05)
+    assert capsys.readouterr().err == ""  # no terminal
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    with _waiting.compiling("a thing"):
+        time.sleep(0.2)
+    assert capsys.readouterr().err == "actlab: compiling a thing: once on this machine, up to a minute\n"
+    with _waiting.compiling("a thing"):
+        pass
+    time.sleep(0.05)
+    assert capsys.readouterr().err == ""  # not when it is done
 
 
 def test_a_switch_can_be_used_twice():

@@ -16,6 +16,7 @@ from ._forms import DTYPES, FORMS
 from ._lowering import PREFIX, NoKernel
 from ._source_cache import kept_sources
 from ._variant import Variant
+from ._waiting import compiling
 
 _VARIANTS: dict[str, Variant] = {}  # by their keys: what the operators may ask for
 _BUILT: dict[
@@ -31,7 +32,8 @@ def library() -> ctypes.CDLL | None:
     from torch._inductor.codecache import CppCodeCache
 
     try:
-        loaded = CppCodeCache.load((Path(__file__).parent / "runtime.cpp").read_text(), device_type="cpu")
+        with compiling(say("the operators of fused activations", "融合激活函数的算子")):
+            loaded = CppCodeCache.load((Path(__file__).parent / "runtime.cpp").read_text(), device_type="cpu")
         assert isinstance(loaded, ctypes.CDLL)
     except Exception as error:  # no compiler, a compiler too old, no space: whatever it is, plain operations still work
         warnings.warn(
@@ -94,8 +96,9 @@ def _build(variant: Variant, dtype: torch.dtype, rows: bool) -> tuple[str, ...]:
     from torch._inductor.codecache import CppCodeCache
 
     try:
-        found = kept_sources(variant, dtype, rows=rows)
-        compiled = CppCodeCache.load(PREFIX + "".join(found.values()), device_type="cpu")
+        with compiling(say(f"the kernels of {variant.entry.name}", f" {variant.entry.name} 的内核")):
+            found = kept_sources(variant, dtype, rows=rows)
+            compiled = CppCodeCache.load(PREFIX + "".join(found.values()), device_type="cpu")
     except NoKernel:  # nothing is wrong: plain operations are what this entry is best computed by
         return ()
     except Exception as error:
