@@ -162,6 +162,12 @@ def test_every_number_of_a_sentence_is_the_record_s(kind: str):
             assert float(written) == pytest.approx(number, abs=0.5000001 * 10**-digits)
 
 
+def test_the_scope_names_every_network_that_was_compared():
+    found = made({"lenet": 0, "my.py:net": 0.01}, factor="model", plan={"data": {"source": "sample"}})
+    assert wording.scope(found).en.startswith("This holds for lenet and my.py:net on sample, ")
+    assert wording.scope(made_kind("same")).zh.startswith("适用范围：lenet，")
+
+
 def test_digits_follow_the_narrowest_interval_and_zero_has_no_sign():
     found = made_kind("planted")
     one = found.contrasts[0]

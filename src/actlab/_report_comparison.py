@@ -47,7 +47,8 @@ def rows(found: Comparison) -> list[dict[str, Any]]:
 
 def _header(found: Comparison) -> str:
     declared = found.declaration
-    title = html(Both(f"Comparison on {declared.target}", f"{declared.target} 上的比较"))
+    names = wording.networks(found) if declared.factor == "model" else Both(declared.target, declared.target)
+    title = html(Both(f"Comparison on {names.en}", f"{names.zh} 上的比较"))
     head = wording.headline(found)
     sentences = "".join(_sentence(found, one) for one in ordered(found))
     remarks = "".join(f'<p class="message">{html(full(one))}</p>' for one in wording.cautions(found))

@@ -228,11 +228,18 @@ def _undecided(found: Comparison, best: Pair) -> Pair:
     return Pair(f"Nothing could be decided{who.en}; about {en} more seeds", f"未能判定{who.zh}；约需再加 {zh} 个种子")
 
 
+def networks(found: Comparison) -> Pair:
+    """The network that was trained, or those that were."""
+    declared = found.declaration
+    names = declared.candidates if declared.factor == "model" else (declared.target,)
+    return listed(PurePath(name).name for name in names)
+
+
 def scope(found: Comparison) -> Pair:
     """For what the verdict holds."""
     declared = found.declaration
     settings, source = declared.plan.get("settings", {}), str(declared.plan.get("data", {}).get("source", ""))
-    data = PurePath(source).name
+    data, names = PurePath(source).name, networks(found)
     how = f" {settings['optimizer']}" if settings.get("optimizer") else ""
     rates = (f"{declared.rates[0]:.3g}", f"{declared.rates[-1]:.3g}") if declared.rates else ("", "")
     seeds, count = len(declared.confirmation_seeds), len(declared.rates)
@@ -242,8 +249,8 @@ def scope(found: Comparison) -> Pair:
         else Pair("scored on validation data, for there is no test part: a validation winner, not more", "无测试集，在验证集上评分：只是“验证集优胜者”")
     )  # fmt: skip
     return Pair(
-        f"This holds for {PurePath(declared.target).name}{f' on {data}' if data else ''}, {declared.steps:,} steps of{how or ' training'}, the learning rate of each candidate tuned on the same grid ({count} rates from {rates[0]} to {rates[1]}, extended where the best lay at its end, settled between the two best by validation data), {seeds} paired seeds, {part.en}; not for other networks, data or budgets",
-        f"适用范围：{PurePath(declared.target).name}{f'，数据 {data}' if data else ''}，{how.strip()} 训练 {declared.steps:,} 步，各候选在同一网格上调学习率（{rates[0]} 至 {rates[1]} 共 {count} 个，最优在端点时扩展，由验证数据在最好的两个之间定下），{seeds} 对种子，{part.zh}；不适用于其他网络、数据或训练步数",
+        f"This holds for {names.en}{f' on {data}' if data else ''}, {declared.steps:,} steps of{how or ' training'}, the learning rate of each candidate tuned on the same grid ({count} rates from {rates[0]} to {rates[1]}, extended where the best lay at its end, settled between the two best by validation data), {seeds} paired seeds, {part.en}; not for other networks, data or budgets",
+        f"适用范围：{names.zh}{f'，数据 {data}' if data else ''}，{how.strip()} 训练 {declared.steps:,} 步，各候选在同一网格上调学习率（{rates[0]} 至 {rates[1]} 共 {count} 个，最优在端点时扩展，由验证数据在最好的两个之间定下），{seeds} 对种子，{part.zh}；不适用于其他网络、数据或训练步数",
     )
 
 
