@@ -99,8 +99,8 @@ def _intervals(found: Comparison) -> str:
     base, metric = found.declaration.baseline, wording.metric(found)
     up = found.declaration.higher_is_better
     words = Both(
-        f"Each finalist's difference to {base} in {metric.en} over the same seeds; positive numbers are {'better' if up else 'worse'}. Lines: the interval by paired t at the step of Holm that decided. It leaves out zero exactly where a difference is claimed, and lies inside the gray band, the margin, exactly where “practically equal” is; each alone has the confidence beside it.",
-        f"各入围者与 {base} 在相同种子上的{metric.zh}之差；正数更{'好' if up else '差'}。线段：配对 t 在 Holm 判定那一步的区间：当且仅当判定有差异时不含零，当且仅当判定“实际相同”时落在灰带（界限）之内；各区间单独具有其旁所示的置信度。",
+        f"Each finalist's difference to {base} in {metric.en} over the same seeds; positive numbers are {'better' if up else 'worse'}. Lines: the interval by paired t at the step of Holm that decided. It leaves out zero where a difference is claimed, and lies inside the gray band, the margin, where “practically equal” is; each alone has the confidence beside it.",
+        f"各入围者与 {base} 在相同种子上的{metric.zh}之差；正数更{'好' if up else '差'}。线段：配对 t 在 Holm 判定那一步的区间：判定有差异时不含零，判定“实际相同”时落在灰带（界限）之内；各区间单独具有其旁所示的置信度。",
     )
     used = dict.fromkeys(one.verdict for one in ordered(found))
     legend = "".join(f'<li style="--c:var(--{VERDICT_COLOURS[word]})"><i></i>{html(Both(*wording.VERDICTS[word]))}</li>' for word in used)  # fmt: skip

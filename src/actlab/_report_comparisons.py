@@ -94,8 +94,8 @@ def _names(joined: Joined) -> list[str]:
 
 def _verdicts(joined: Joined) -> str:
     words = Both(
-        "Each cell is the verdict of one comparison on the candidate, its difference to that comparison's baseline and the interval. ★: in the set of best. Empty: not among the candidates. The interval is that of the step of Holm that decided: it leaves out zero exactly where a difference is claimed, and lies within the margin where “practically equal” is.",
-        "每格为该次比较对候选的结论、与该次基线之差及其区间。★：属于最佳集合；空白：未参加。区间取 Holm 判定的那一步：当且仅当判定有差异时不含零，判为“实际相同”时落在界限之内。",
+        "Each cell is the verdict of one comparison on the candidate, its difference to that comparison's baseline and the interval. ★: in the set of best. Empty: not among the candidates. The interval is that of the step of Holm that decided: it leaves out zero where a difference is claimed, and lies within the margin where “practically equal” is.",
+        "每格为该次比较对候选的结论、与该次基线之差及其区间。★：属于最佳集合；空白：未参加。区间取 Holm 判定的那一步：判定有差异时不含零，判为“实际相同”时落在界限之内。",
     )
 
     def below(number: int) -> str:

@@ -168,8 +168,8 @@ def judge(
 
     Holm goes over all candidates, for the t tests and again for the tests of equivalence, because "better" and "equal" are two kinds of
     claims that are read apart: of each kind, a false one among all candidates has a probability of at most alpha. The interval `claimed`
-    is that of the step at which Holm looked at the candidate, alpha over the number of candidates then left: it leaves out 0 exactly where
-    a difference is claimed. For "practically equal" it is that of the tests of equivalence, and lies inside the margin.
+    is that of the step at which Holm looked at the candidate, alpha over the number of candidates then left: it leaves out 0 for "better" and
+    "worse" and holds it for "undecided". For "practically equal" it is that of the tests of equivalence, and lies inside the margin.
     Raises UsageError as `paired` does, for no candidate, and for a margin that is not positive.
     """
     _inside("margin", margin, 0, inf)
@@ -178,7 +178,7 @@ def judge(
     found = {name: _paired(numbers[name], 1 - alpha) for name in numbers}
     alone = {name: one.p for name, one in found.items()}, {name: _tost(one, margin) for name, one in found.items()}
     different, equal = (dict(zip(found, holm(list(ps.values())), strict=True)) for ps in alone)
-    steps, equal_steps = (_steps(ps, alpha) for ps in alone)
+    steps, equal_steps = (_steps(ps, found, alpha) for ps, found in zip(alone, (different, equal), strict=True))
     # One beyond 30 pairs takes its place in Holm as if it showed nothing.
     flips = dict(zip(found, holm([sign_flip(s) if len(s) <= _FLIPPED else 1.0 for s in numbers.values()]), strict=True))
     left = sum(p > alpha for p in different.values())
@@ -225,16 +225,13 @@ def best_set(
     return tuple(sorted(set(numbers) - beaten, key=lambda name: (middle[name], name)))
 
 
-def _steps(ps: Mapping[str, float], alpha: float) -> dict[str, float]:
-    """What Holm compares each p with: alpha over those left. Whoever comes after the first that fails shares its step, and equals share one."""
-    found: dict[str, float] = {}
-    left, before, failed = len(ps), -1.0, False
-    for rank, name in enumerate(sorted(ps, key=ps.__getitem__)):
-        if not failed and ps[name] != before:
-            left = len(ps) - rank
-        found[name], before = alpha / left, ps[name]
-        failed = failed or ps[name] > alpha / left
-    return found
+def _steps(ps: Mapping[str, float], adjusted: Mapping[str, float], alpha: float) -> dict[str, float]:
+    """What Holm compares each p with: alpha over those left, which are those not below it; whoever fails shares the step of the first that does."""
+    left = sum(p > alpha for p in adjusted.values())
+    return {
+        name: alpha / (left if adjusted[name] > alpha else sum(other >= p for other in ps.values()))
+        for name, p in ps.items()
+    }
 
 
 def _paired(numbers: list[float], confidence: float) -> Paired:

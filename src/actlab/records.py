@@ -276,9 +276,8 @@ class Declaration(Record):
     candidates: tuple[str, ...]
     baseline: str
     metric: Literal["loss", "accuracy"] = "accuracy"
-    margin: float = Field(
-        default=0.005, gt=0, allow_inf_nan=False
-    )  # smallest difference of interest, in the unit of the metric
+    # smallest difference of interest, in the unit of the metric
+    margin: float = Field(default=0.005, gt=0, allow_inf_nan=False)
     steps: int = Field(default=300, ge=1)  # of every training
     rates: tuple[float, ...] = ()  # learning rates that every candidate is tried with, ascending
     tuning_seeds: tuple[int, ...] = (1001, 1002)
@@ -330,9 +329,8 @@ class Contrast(Record):
     difference: float  # candidate minus baseline
     low: float  # paired t interval that shows the verdict
     high: float
-    confidence: float | None = (
-        None  # of the interval, by Holm's step; None: 1 - alpha over the number of finalists, as in the first version
-    )
+    # of the interval, by Holm's step; None: 1 - alpha over the number of finalists, as in the first version
+    confidence: float | None = None
     p: float
     p_adjusted: float  # Holm
     p_equal: float  # two one-sided tests against the margin, Holm

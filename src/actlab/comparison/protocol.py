@@ -103,10 +103,12 @@ def compare(declared: Declaration, train: Train, *, part: Literal["test", "valid
     chosen = [name for name, _ in ranked if name != declared.baseline][: declared.finalists]
     tuned = _confirm(declared, [declared.baseline, *chosen], tuned, run, trials)
     values = _values(one for one in trials if one.stage == "confirmation")
-    contrasts = tuple(_contrasts(declared, values, tuned, trials))
+    lost = _lost(trials)
+    barred = _barred(values, tuned, lost)
+    contrasts = tuple(_contrasts(declared, values, barred, lost))
     return Comparison(
         declaration=declared, part=part, trials=tuple(trials), tuned=tuple(tuned), screened=tuple((name, mean(found)) for name, found in ranked),
-        contrasts=contrasts, best=_best(declared, values, _barred(values, tuned, trials), contrasts),
+        contrasts=contrasts, best=_best(declared, values, barred, contrasts),
         guessing=guessing, versions={"actlab": __version__},
     )  # fmt: skip
 
@@ -204,11 +206,10 @@ def _beyond(declared: Declaration, tried: Tried) -> list[float]:
     return below + ([high * ratio ** (step + 1) for step in range(_MORE)] if high in best else [])
 
 
-def _contrasts(declared: Declaration, values: dict[str, list[float]], tuned: list[Tuned], trials: list[Trial]) -> Iterable[Contrast]:  # fmt: skip
+def _contrasts(declared: Declaration, values: dict[str, list[float]], barred: set[str], lost: dict[str, int]) -> Iterable[Contrast]:  # fmt: skip
     base = values[declared.baseline]
     differences = {name: [a - b for a, b in zip(found, base, strict=True)] for name, found in values.items() if name != declared.baseline}  # fmt: skip
     judged = judge(differences, declared.margin, declared.alpha, higher_is_better=declared.higher_is_better)
-    barred, lost = _barred(values, tuned, trials), _lost(trials)
     for name, one in judged.items():
         shown = one.claimed
         diverged = lost.get(name, 0)
@@ -233,9 +234,8 @@ def _lost(trials: Iterable[Trial]) -> dict[str, int]:
     return lost
 
 
-def _barred(values: dict[str, list[float]], tuned: Iterable[Tuned], trials: Iterable[Trial]) -> set[str]:
+def _barred(values: dict[str, list[float]], tuned: Iterable[Tuned], lost: dict[str, int]) -> set[str]:
     """Who cannot win: a rate at the edge of its grid is not known to be the best, and a guess that most trainings end as is no merit."""
-    lost = _lost(trials)
     edges = {one.candidate for one in tuned if one.at_edge}
     return edges | {name for name, found in values.items() if 2 * lost.get(name, 0) > len(found)}
 

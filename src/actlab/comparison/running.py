@@ -85,9 +85,8 @@ class Runner:
         work = [(self.opener, self.declared.model_dump_json(), group) for group in groups]
         with closing(self._workers.results(_work, work)) as done:
             for job, trial in done:
-                if (
-                    known[job] is not None
-                ):  # a batch that was cut off is trained as it was, for others are rounded otherwise
+                # a batch that was cut off is trained as it was, for others are rounded otherwise
+                if known[job] is not None:
                     continue
                 known[job] = _write(_file(self.folder, job), trial)
                 left -= 1

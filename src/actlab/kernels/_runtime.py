@@ -19,9 +19,8 @@ from ._variant import Variant
 from ._waiting import compiling
 
 _VARIANTS: dict[str, Variant] = {}  # by their keys: what the operators may ask for
-_BUILT: dict[
-    tuple[str, torch.dtype, bool], tuple[str, ...]
-] = {}  # the forms, those for rows apart; none where plain operations compute
+# the forms, those for rows apart; none where plain operations compute
+_BUILT: dict[tuple[str, torch.dtype, bool], tuple[str, ...]] = {}
 _BUILDING = RLock()
 _KEPT: list[Any] = []  # libraries and callbacks that must outlive this module's functions
 
