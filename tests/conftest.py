@@ -149,3 +149,15 @@ def trained(tmp_path_factory):
     _language.choose("en")
     assert run_command_line([*SHORT, "--out", str(directory)]) == 0
     return directory
+
+
+@pytest.fixture(scope="module")
+def watch(tmp_path_factory):
+    """A folder with a network and data whose trainings are watched, and the record of one process in `alone`."""
+    from actlab.recipes.comparing import run_comparison
+    from watched import Watch, declaration
+
+    found = Watch(tmp_path_factory.mktemp("watched"))
+    _language.choose("en")
+    run_comparison(declaration(found.file), found.folder / "alone")
+    return found

@@ -18,13 +18,12 @@ from pathlib import Path
 
 import pytest
 
-from actlab import _language
 from actlab.comparison.backends import Place, Workers
 from actlab.errors import ActlabError, UsageError
 from actlab.recipes.comparing import run_comparison
 from actlab.train import Interrupted
 from conftest import until
-from watched import Watch, declaration, from_elsewhere
+from watched import declaration, from_elsewhere
 
 # The nodes listen to the network, where without a token anybody could run what he likes. Read when Ray is first imported.
 os.environ["RAY_AUTH_MODE"], os.environ["RAY_AUTH_TOKEN"] = "token", secrets.token_hex(32)
@@ -95,15 +94,6 @@ def cluster():
     finally:
         found.end()
         shutil.rmtree(folder, ignore_errors=True)
-
-
-@pytest.fixture(scope="module")
-def watch(tmp_path_factory):
-    """With the record of one process in `alone`."""
-    found = Watch(tmp_path_factory.mktemp("watched"))
-    _language.choose("en")
-    run_comparison(declaration(found.file), found.folder / "alone")
-    return found
 
 
 def on(cluster, watch, out, **more):

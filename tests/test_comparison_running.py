@@ -16,16 +16,7 @@ from actlab.errors import ActlabError, UsageError
 from actlab.recipes.comparing import run_comparison
 from actlab.train import Interrupted
 from conftest import until
-from watched import Watch, declaration, from_elsewhere
-
-
-@pytest.fixture(scope="module")
-def watch(tmp_path_factory):
-    """With the record of one process in `alone`."""
-    found = Watch(tmp_path_factory.mktemp("watched"))
-    _language.choose("en")
-    run_comparison(declaration(found.file), found.folder / "alone")
-    return found
+from watched import declaration, from_elsewhere
 
 
 def test_neither_ctrl_c_nor_a_killed_process_repeats_a_finished_trial(watch):
