@@ -21,6 +21,10 @@ from actlab.__main__ import run as run_command_line
 SHORT = ["train", "lenet", "--data", "sample", "--limit", "60", "--batch-size", "16", "--steps", "3", "--quiet"]
 
 
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in the background of a shell, where tests still send it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @pytest.fixture(autouse=True)
 def english(monkeypatch):
     """Texts are compared in English, whatever the locale of the machine; no run takes itself for one of several processes."""
