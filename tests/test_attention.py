@@ -224,6 +224,7 @@ FORMS = [
     {"positions": "rotary"},
     {"positions": "learned"},
     {"cross": "matching"},
+    {"neighbours": 2},
     {"gated": True, "activation": "swish"},
 ]
 

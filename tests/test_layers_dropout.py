@@ -1,9 +1,24 @@
 """Dropout on a CPU: the share that falls, what is kept, the gradient, and the seeds."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
+from torch.nn import functional as F
 
 from actlab.layers import Dropout, dropout
+
+DRAW = """
+import sys, torch
+from actlab.layers import dropout
+torch.set_num_threads(int(sys.argv[1]))
+torch.manual_seed(5)
+image = torch.randn(4, 8, 16, 16).to(memory_format=torch.channels_last)
+some = [torch.randn(300, 401), torch.randn(70001).double(), torch.randn(5, 4099).bfloat16(), torch.randn(5, 4099).half(), image, image[:, :, ::2]]
+torch.save([dropout(x, p) for x in some for p in (2e-5, 0.1, 0.37, 0.99997)], sys.argv[2])
+"""
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
@@ -28,7 +43,7 @@ def test_every_place_falls_alone():
 
 def test_gradient_is_the_mask_over_what_is_kept():
     torch.manual_seed(2)
-    x = torch.randn(7, 13, dtype=torch.float64, requires_grad=True)
+    x = torch.randn(97, 130, dtype=torch.float64, requires_grad=True)
     out = dropout(x, 0.25)
     (gradient,) = torch.autograd.grad(out.sum(), x)
     assert torch.equal(gradient * x.detach(), out.detach())
@@ -51,9 +66,81 @@ def test_seed_evaluation_and_edges():
     assert dropout(strided, 0.5).shape == (4, 6)
 
 
+def test_threads_and_the_lack_of_a_compiler_change_no_bit(tmp_path):
+    """What falls is a function of the seed and the place alone."""
+    found = []
+    for name, threads, changes in (
+        ("one", "1", {}),
+        ("two", "2", {}),
+        ("none", "1", {"CXX": "/nonexistent", "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "empty")}),
+    ):
+        path = tmp_path / name
+        environment = {**os.environ, **changes}
+        subprocess.run([sys.executable, "-c", DRAW, threads, str(path)], check=True, env=environment, timeout=300)
+        found.append(torch.load(path))
+    for other in found[1:]:
+        assert all(torch.equal(a, b) and a.stride() == b.stride() for a, b in zip(found[0], other, strict=True))
+
+
+@pytest.mark.parametrize("shape", [(64, 100), (4, 16, 12, 12)], ids=["matrix", "image"])
+def test_forward_and_backward_drop_the_same_whatever_lies_how_in_memory(shape):
+    torch.manual_seed(6)
+    for x in (torch.randn(shape), torch.randn(shape).transpose(0, 1), torch.randn(*shape, 2)[..., 0]):
+        for order in (torch.contiguous_format, *([torch.channels_last] if len(shape) == 4 else [])):
+            leaf = x.to(memory_format=order).detach().requires_grad_()
+            out = dropout(leaf, 0.4)
+            for gradient in (torch.ones_like(out), torch.ones(out.shape).expand(out.shape), torch.ones(out.T.shape).T if out.dim() == 2 else torch.ones_like(out, memory_format=torch.contiguous_format)):  # fmt: skip
+                (found,) = torch.autograd.grad(out, leaf, gradient, retain_graph=True)
+                assert torch.equal(found * leaf.detach(), out.detach())
+
+
+def test_second_derivatives_and_nothing_kept():
+    torch.manual_seed(7)
+    x = torch.randn(80, 80, dtype=torch.float64, requires_grad=True)
+    out = dropout(x**2, 0.5)
+    (first,) = torch.autograd.grad(out.sum(), x, create_graph=True)
+    (second,) = torch.autograd.grad(first.sum(), x)
+    assert torch.equal(second, torch.where(out.detach() == 0, 0.0, 4.0).double())
+    kept = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):
+        dropout(torch.randn(80, 80, requires_grad=True), 0.5)
+    assert not kept
+
+
+def test_infinities_and_nan_fall_like_all_others():
+    torch.manual_seed(8)
+    x = torch.full((6000,), torch.inf)
+    x[::3] = torch.nan
+    for dtype in (torch.float32, torch.bfloat16):
+        out = dropout(x.to(dtype), 0.5)
+        fallen = out == 0
+        assert 0.45 < float(fallen.double().mean()) < 0.55
+        assert torch.equal(out[~fallen].isnan(), x[~fallen].isnan()) and bool(
+            (out[~fallen & ~x.isnan()] == torch.inf).all()
+        )
+
+
+def test_under_transforms_and_compilers_torch_draws():
+    x = torch.randn(3, 5000)
+    out = torch.func.vmap(lambda row: dropout(row, 0.5), randomness="different")(x)
+    assert not torch.equal(out[0] == 0, out[1] == 0)
+    slope = torch.func.grad(lambda row: dropout(row, 0.5).sum())(x[0])
+    assert set(slope.tolist()) == {0.0, 2.0}
+    _, tangent = torch.func.jvp(lambda row: dropout(row, 0.5), (x,), (torch.ones_like(x),))
+    assert set(tangent.flatten().tolist()) == {0.0, 2.0}
+    assert type(F.dropout(x, 0.5)) is type(dropout(x, 0.5))
+
+
 @pytest.mark.parametrize("p", [-0.1, 1.5])
 def test_a_wrong_probability_is_refused(p):
     with pytest.raises(ValueError, match="between 0 and 1"):
         Dropout(p)
     with pytest.raises(ValueError, match="between 0 and 1"):
         dropout(torch.ones(3), p)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.trace.*:DeprecationWarning")
+def test_a_traced_dropout_draws_anew():
+    torch.manual_seed(9)
+    traced = torch.jit.trace(Dropout(0.5).train(), torch.ones(90, 90), check_trace=False)
+    assert not torch.equal(traced(torch.ones(90, 90)), traced(torch.ones(90, 90)))

@@ -8,6 +8,7 @@ from .delay import delayed as delayed
 from .dropout import Dropout as Dropout
 from .dropout import dropout as dropout
 from .memory import gradient_by_lag as gradient_by_lag
+from .neighbourhood import Neighbourhood as Neighbourhood
 from .position import Positions as Positions
 from .position import rotated as rotated
 from .position import sinusoids as sinusoids

@@ -1,28 +1,35 @@
-"""Dropout with a mask that is cheap to draw on a CPU."""
+"""Dropout that costs one pass and keeps no mask on a CPU: what falls is a function of a number that is drawn once a call."""
+
+import ctypes
+from functools import cache
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 from torch.nn import functional as F
 
 _STEPS = 2**16
+_SMALL = 4096  # elements, below which torch is sooner done than an autograd node in Python
+_COMPILED = {torch.float32: "float32", torch.float64: "float64", torch.bfloat16: "bfloat16"}
+_ODD = tuple(number - 2**64 for number in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))  # as int64
 
 
 def dropout(x: Tensor, p: float, training: bool = True) -> Tensor:
     """`x` with every element zero with probability `p` and the others over 1 - p; the same shape.
 
-    torch's own on any other device. On a CPU, where torch draws one 53-bit number for each element, four elements share a 64-bit one:
-    the probability is then that of the nearest of 65,536 steps, and the scale is that of this probability, so that the mean is kept.
-    Source: Srivastava et al. 2014, JMLR 15.
+    torch's own on any other device, for less than 4,096 elements, and where torch compiles, traces or transforms. On a CPU, where torch draws one 53-bit number for
+    each element and keeps a mask, one number is drawn a call, and four elements share the 64 bits that splitmix64 (Steele, Lea & Flood
+    2014, OOPSLA) makes of it and of their place: the probability is that of the nearest of 65,536 steps, and the scale is that of this
+    probability, so that the mean is kept. The backward pass makes the same bits again. The numbers do not depend on the number of
+    threads, nor on whether there is a compiler. Source: Srivastava et al. 2014, JMLR 15.
     """
-    if not training or p == 0.0 or x.device.type != "cpu" or not x.is_floating_point() or torch.compiler.is_compiling():
+    cut = round(p * _STEPS) if 0.0 < p < 1.0 else 0
+    if not training or not 0 < cut < _STEPS or x.numel() < _SMALL or not _is_plain(x):
         return F.dropout(x, p, training)
-    cut = round(p * _STEPS)
-    if not 0 < cut < _STEPS:
-        return F.dropout(x, p, training)
-    count = x.numel()
-    drawn = torch.empty(-(-count // 4), dtype=torch.int64).random_(-(2**63), None).view(torch.int16)[:count]
-    kept = (drawn >= cut - _STEPS // 2).view(x.shape)
-    return x * kept.to(x.dtype).mul_(_STEPS / (_STEPS - cut))
+    seed = int(torch.empty((), dtype=torch.int64).random_())
+    return _Dropout.apply(x, seed, cut)  # pyright: ignore[reportReturnType]
 
 
 class Dropout(nn.Dropout):
@@ -31,3 +38,75 @@ class Dropout(nn.Dropout):
     def forward(self, input: Tensor) -> Tensor:
         """The same shape."""
         return super().forward(input) if self.inplace else dropout(input, self.p, self.training)
+
+
+class _Dropout(torch.autograd.Function):
+    """Its own backward, of the same seed: nothing is kept."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, seed: int, cut: int) -> Tensor:
+        ctx.drawn = seed, cut, _order(x)
+        return _one_pass(x, *ctx.drawn)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Any:
+        seed, cut, order = ctx.drawn
+        return _Dropout.apply(gradients[0].contiguous(memory_format=order), seed, cut), None, None
+
+
+def _is_plain(x: Tensor) -> bool:
+    if torch.compiler.is_compiling() or x.device.type != "cpu" or not x.is_floating_point():
+        return False
+    level: Any = torch._C._functorch.maybe_current_level()  # pyright: ignore[reportAttributeAccessIssue]
+    changed = level is not None or forward_ad._current_level >= 0 or torch._C._get_tracing_state() is not None
+    return type(x) in (Tensor, nn.Parameter) and not changed
+
+
+def _order(x: Tensor) -> torch.memory_format:
+    """In which order of its elements numbers are drawn: that of memory, so that nothing is copied."""
+    last = x.dim() == 4 and not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last)
+    return torch.channels_last if last else torch.contiguous_format
+
+
+def _one_pass(x: Tensor, seed: int, cut: int, order: torch.memory_format) -> Tensor:
+    x = x.contiguous(memory_format=order)
+    compiled = _compiled()
+    if compiled is None or x.dtype not in _COMPILED:
+        return _fallen(x, seed, cut)
+    y = torch.empty_like(x)
+    compiled[x.dtype](x.data_ptr(), y.data_ptr(), x.numel(), seed, cut, _STEPS / (_STEPS - cut))
+    return y
+
+
+def _fallen(x: Tensor, seed: int, cut: int) -> Tensor:
+    """The same by torch's operations."""
+    order = _order(x)
+    x = x.contiguous(memory_format=order)
+    z = torch.arange(1, -(-x.numel() // 4) + 1).mul_(_ODD[0]).add_(seed)
+    for shift, factor in ((30, _ODD[1]), (27, _ODD[2]), (31, 1)):
+        z ^= (z >> shift) & (2 ** (64 - shift) - 1)
+        z *= factor
+    drawn = z.view(torch.int16)[: x.numel()].int() & (_STEPS - 1)
+    shape = x.permute(0, 2, 3, 1).shape if order is torch.channels_last else x.shape
+    kept = (drawn >= cut).view(shape)
+    if order is torch.channels_last:
+        kept = kept.permute(0, 3, 1, 2)
+    return torch.where(kept, x * (_STEPS / (_STEPS - cut)), 0.0)
+
+
+@cache
+def _compiled() -> dict[torch.dtype, Any] | None:
+    """The loops by dtype, compiled at first use and kept in torch's compiler cache; None without a compiler."""
+    from torch._inductor.codecache import CppCodeCache
+
+    try:
+        found = CppCodeCache.load((Path(__file__).parent / "dropout.cpp").read_text(), device_type="cpu")
+    except Exception:  # no compiler, a compiler too old, no space: nothing but speed is lost
+        return None
+    loops = {}
+    for dtype, name in _COMPILED.items():
+        loop = getattr(found, f"actlab_dropout_{name}")
+        loop.restype = None
+        loop.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_uint64, ctypes.c_int64, ctypes.c_double]  # fmt: skip
+        loops[dtype] = loop
+    return loops

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from .._language import say
 from ..activations import layer
 from ..errors import UnknownName, UsageError
-from ..layers import Attention, Cache, Dropout, Positions
+from ..layers import Attention, Cache, Dropout, Neighbourhood, Positions
 
 PADDING, UNKNOWN, START, END, MASKED = range(5)  # numbers that every vocabulary of this network begins with
 _GIVEN = ("pre", "post")
@@ -94,7 +94,8 @@ class Transformer(nn.Module):
     """Sequence to sequence: numbers of a source vocabulary to scores of a target one. Padding is 0.
 
     `norm`: "post" as published, "pre" trains without a long warm-up. `cross`: every decoder layer reads the "last" encoder layer, or the
-    "matching" one (as many of each). `tied` shares the target embedding with the output. `autoregressive=False` makes the decoder see
+    "matching" one (as many of each). `neighbours`: so many places on each side of a token (in the target of an autoregressive network
+    before it) are given to it ahead of the first layer; see Neighbourhood. `tied` shares the target embedding with the output. `autoregressive=False` makes the decoder see
     all places at once and, but for `length_classifier=False`, adds a classifier of the target's length: it is trained to fill in masked
     places and decodes by mask-predict (Ghazvininejad et al. 2019, arXiv:1904.09324). Source: Vaswani et al. 2017, arXiv:1706.03762; differs in the start of the weights
     (Xavier for the matrices, width^-1/2 for the embeddings) and by a final norm where the norms come before.
@@ -115,6 +116,7 @@ class Transformer(nn.Module):
         norm: Literal["pre", "post"] = "pre",
         cross: Literal["last", "matching"] = "last",
         positions: str = "sinusoidal",
+        neighbours: int = 0,
         tied: bool = True,
         dropout: float = 0.1,
         longest: int = 256,
@@ -143,6 +145,8 @@ class Transformer(nn.Module):
         self.target = nn.Embedding(target_words, width, padding_idx=PADDING)
         self.source_positions = Positions(positions, width, longest=longest)
         self.target_positions = Positions(positions, width, longest=longest)
+        self.source_near = Neighbourhood(width, neighbours) if neighbours else None
+        self.target_near = Neighbourhood(width, neighbours, causal=autoregressive) if neighbours else None
         made: dict[str, Any] = {
             "norm": norm, "dropout": dropout, "gated": gated, "attention": {"rotary": positions == "rotary"},
         }  # fmt: skip
@@ -171,7 +175,10 @@ class Transformer(nn.Module):
     def encode(self, source: Tensor, weights: list[Tensor] | None = None) -> tuple[list[Tensor], Tensor]:
         """What each decoder layer is to read (batch, time, width), and which places of it count (batch, 1, time)."""
         mask = (source != PADDING)[:, None]
-        x = self.dropout(self.source_positions(self.source(source) * self.width**0.5))
+        x = _stream(self.source(source) * self.width**0.5)
+        if self.source_near is not None:
+            x, _ = self.source_near(x)
+        x = self.dropout(self.source_positions(x))
         every = []
         for one in self.encoder:
             x, _ = one(x, mask=mask, weights=weights)
@@ -192,17 +199,25 @@ class Transformer(nn.Module):
         """Scores (batch, time, words) of what comes next at each place (of the place itself without autoregression), and caches.
 
         With the `caches` of an earlier call, `target` are the places that come after it. Without `memory_mask` all of the source counts.
+        The caches hold keys and values of every layer, and the last tokens' vectors where there are `neighbours`.
         """
         start = 0 if caches is None else caches[0][0].key.shape[2]
-        x = self.dropout(self.target_positions(self.target(target) * self.width**0.5, start))
+        x = _stream(self.target(target) * self.width**0.5)
         mask = None if self.autoregressive else (target != PADDING)[:, None]
-        kept = []
+        kept: list[Any] = []
+        near = None
+        if self.target_near is not None:
+            x = x if mask is None else x * mask.transpose(1, 2)
+            x, near = self.target_near(x, None if caches is None else caches[-1])
+        x = self.dropout(self.target_positions(x, start))
         for number, (one, read) in enumerate(zip(self.decoder, memory, strict=True)):
             x, cache = one(
                 x, mask=mask, causal=self.autoregressive, source=read, source_mask=memory_mask,
                 cache=(None, None) if caches is None else caches[number], weights=weights,
             )  # fmt: skip
             kept.append(cache)
+        if near is not None:
+            kept.append(near)
         return self.output(self.decoder_norm(x)), kept
 
     def lengths(self, memory: list[Tensor], memory_mask: Tensor) -> Tensor:
@@ -217,3 +232,9 @@ class Transformer(nn.Module):
         memory, mask = self.encode(source)
         scores, _ = self.decode(target, memory, mask)
         return scores if self.length is None else (scores, self.lengths(memory, mask))
+
+
+def _stream(x: Tensor) -> Tensor:
+    """What runs past the layers, in autocast's precision: else every layer would copy it there and back."""
+    kind = x.device.type
+    return x.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else x

@@ -44,11 +44,11 @@ class PairPart:
         chosen = [self.pairs[number] for number in indices.tolist()]
         source = pad_sequence([one for one, _ in chosen], batch_first=True)
         if self._autoregressive:
-            start, end = torch.tensor([START]), torch.tensor([END])
-            given = pad_sequence([torch.cat([start, one]) for _, one in chosen], batch_first=True)
-            wanted = pad_sequence(
-                [torch.cat([one, end]) for _, one in chosen], batch_first=True, padding_value=_IGNORED
-            )
+            target = pad_sequence([one for _, one in chosen], batch_first=True)
+            length = torch.tensor([len(one) for _, one in chosen])[:, None]
+            given = F.pad(target, (1, 0), value=START)
+            place = torch.arange(given.shape[1])
+            wanted = F.pad(target, (0, 1)).masked_fill_(place == length, END).masked_fill_(place > length, _IGNORED)
             return (source, given), wanted
         targets = [one if self._stretch is None else self._with_ends(*pair) for pair in chosen for one in pair[1:]]
         target = pad_sequence(targets, batch_first=True)
