@@ -26,7 +26,7 @@ def dropout(x: Tensor, p: float, training: bool = True) -> Tensor:
     threads, nor on whether there is a compiler. Source: Srivastava et al. 2014, JMLR 15.
     """
     cut = round(p * _STEPS) if 0.0 < p < 1.0 else 0
-    if not training or not 0 < cut < _STEPS or x.numel() < _SMALL or not _is_plain(x):
+    if not training or not 0 < cut < _STEPS or not _is_plain(x) or x.numel() < _SMALL:
         return F.dropout(x, p, training)
     seed = int(torch.empty((), dtype=torch.int64).random_())
     return _Dropout.apply(x, seed, cut)  # pyright: ignore[reportReturnType]
