@@ -1,4 +1,4 @@
-"""What stands next to a token, given to it before any attention: a time-delay layer with a residual."""
+"""What stands next to a token, as the notes' time-delay networks see it: a linear map of a place and those around it."""
 
 import torch
 from torch import Tensor, nn
@@ -9,11 +9,10 @@ from .delay import delayed
 
 
 class Neighbourhood(nn.Module):
-    """Adds to every place of (batch, time, width) a linear map of itself and of the `reach` places on each side, or before it if `causal`.
+    """A linear map of every place of (batch, time, width) together with the `reach` places on each side, or before it if `causal`.
 
-    Attention has to learn from positions which tokens are neighbours; here it is given. The same as a convolution over time of
-    2 reach + 1 (causal: reach + 1) places. Source: Waibel et al. 1989, IEEE Trans. ASSP 37(3); before attention: Gulati et al. 2020,
-    arXiv:2005.08100.
+    The same as a convolution over time of 2 reach + 1 (causal: reach + 1) places. Attention has to learn from positions who is next to
+    whom; here it is given. Source: Waibel et al. 1989, IEEE Trans. ASSP 37(3); in a Transformer: Gulati et al. 2020, arXiv:2005.08100.
     """
 
     def __init__(self, width: int, reach: int, *, causal: bool = False):
@@ -26,13 +25,14 @@ class Neighbourhood(nn.Module):
         self.delays = tuple(range(0 if causal else -reach, reach + 1))
         self.linear = nn.Linear(len(self.delays) * width, width)
 
-    def forward(self, x: Tensor, before: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """The same shape, and the last `reach` places of the input, which a causal layer takes as `before` when it goes on with what follows.
+    def forward(self, x: Tensor, *, inside: Tensor | None = None, before: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """The same shape, and the last `reach` places of the input: what a causal layer takes as `before` to go on with the next ones.
 
-        Places without a token must be zero, as those outside the sequence are.
+        `inside` (batch, time, 1) is True where there is a token; the others count as zero, as all places outside the sequence do.
         """
+        x = x if inside is None else x * inside
         whole = x if before is None else torch.cat([before, x], 1)
-        return x + self.linear(delayed(whole, self.delays))[:, whole.shape[1] - x.shape[1] :], whole[:, -self.reach :]
+        return self.linear(delayed(whole, self.delays)[:, whole.shape[1] - x.shape[1] :]), whole[:, -self.reach :]
 
     def extra_repr(self) -> str:
         """For print(model)."""

@@ -84,7 +84,7 @@ class DecoderOnly(nn.Module):
         x = self.dropout(self.positions(self.characters(text), start))
         caches = []
         for number, one in enumerate(self.layers):
-            x, cache = one(x, causal=True, cache=(None, None) if state is None else state.caches[number])
+            x, cache = one(x, causal=True, cache=(None, None, None) if state is None else state.caches[number])
             caches.append(cache)
         seen = text if state is None else torch.cat([state.numbers, text], 1)
         return self.output(self.norm(x)), Past(seen, caches)

@@ -1,6 +1,6 @@
 """The Transformer: an encoder, a decoder that reads it, and what makes it autoregressive or not."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import torch
@@ -38,16 +38,21 @@ class FeedForward(nn.Module):
 
 
 class Layer(nn.Module):
-    """Attention, perhaps cross attention, feed-forward: each with residual and norm, the norm after it (post) or before it (pre)."""
+    """Attention, perhaps cross attention, feed-forward: each with residual and norm, the norm after it (post) or before it (pre).
+
+    With `neighbours` a map of so many places on each side (before it in a `causal` layer) comes ahead of the attention.
+    """
 
     def __init__(
         self, width: int, heads: int, hidden: int, activation: Any, *, norm: str, dropout: float, gated: bool, cross: bool, attention: dict[str, Any],
+        neighbours: int = 0, causal: bool = False,
     ):  # fmt: skip
         super().__init__()
         self.attention = Attention(width, heads, dropout=dropout, **attention)
         self.cross = Attention(width, heads, dropout=dropout, **{**attention, "rotary": False}) if cross else None
         self.feed_forward = FeedForward(width, hidden, activation, gated=gated, dropout=dropout)
-        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(2 + cross))
+        self.near = Neighbourhood(width, neighbours, causal=causal) if neighbours else None
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(2 + cross + (neighbours > 0)))
         self.dropout = Dropout(dropout)
         self.before = norm == "pre"
 
@@ -59,12 +64,21 @@ class Layer(nn.Module):
         causal: bool = False,
         source: Tensor | None = None,
         source_mask: Tensor | None = None,
-        cache: tuple[Cache | None, Cache | None] = (None, None),
+        cache: Sequence[Any] = (None, None, None),
         weights: list[Tensor] | None = None,
-    ) -> tuple[Tensor, tuple[Cache, Cache | None]]:
-        """The same shape, and the keys and values of both attentions. `weights` collects those of the last attention."""
+    ) -> tuple[Tensor, tuple[Cache, Cache | None, Tensor | None]]:
+        """The same shape, and what to go on from: keys and values of both attentions, and the last places where there are `neighbours`.
+
+        `weights` collects those of the last attention.
+        """
         wanted = weights is not None
-        kept: list[Any] = [None, None]
+        kept: list[Any] = [None, None, None]
+
+        def gather(y: Tensor) -> Tensor:
+            assert self.near is not None
+            inside = None if self.near.causal or mask is None else mask.transpose(1, 2)
+            out, kept[2] = self.near(y, inside=inside, before=cache[2])
+            return out
 
         def attend(y: Tensor) -> Tensor:
             out, found, kept[0] = self.attention(
@@ -81,13 +95,14 @@ class Layer(nn.Module):
                 weights.append(found)
             return out
 
-        parts = [attend, *([look] if self.cross is not None else []), self.feed_forward]
+        first = [] if self.near is None else [gather]
+        parts = [*first, attend, *([look] if self.cross is not None else []), self.feed_forward]
         for norm, part in zip(self.norms, parts, strict=True):
             if self.before:
                 x = x + self.dropout(part(norm(x)))
             else:
                 x = norm(x + self.dropout(part(x)))
-        return x, (kept[0], kept[1])
+        return x, (kept[0], kept[1], kept[2])
 
 
 class Transformer(nn.Module):
@@ -95,7 +110,7 @@ class Transformer(nn.Module):
 
     `norm`: "post" as published, "pre" trains without a long warm-up. `cross`: every decoder layer reads the "last" encoder layer, or the
     "matching" one (as many of each). `neighbours`: so many places on each side of a token (in the target of an autoregressive network
-    before it) are given to it ahead of the first layer; see Neighbourhood. `tied` shares the target embedding with the output. `autoregressive=False` makes the decoder see
+    before it) are given to it by a map of their vectors at the start of every layer; see Neighbourhood. `tied` shares the target embedding with the output. `autoregressive=False` makes the decoder see
     all places at once and, but for `length_classifier=False`, adds a classifier of the target's length: it is trained to fill in masked
     places and decodes by mask-predict (Ghazvininejad et al. 2019, arXiv:1904.09324). Source: Vaswani et al. 2017, arXiv:1706.03762; differs in the start of the weights
     (Xavier for the matrices, width^-1/2 for the embeddings) and by a final norm where the norms come before.
@@ -145,16 +160,15 @@ class Transformer(nn.Module):
         self.target = nn.Embedding(target_words, width, padding_idx=PADDING)
         self.source_positions = Positions(positions, width, longest=longest)
         self.target_positions = Positions(positions, width, longest=longest)
-        self.source_near = Neighbourhood(width, neighbours) if neighbours else None
-        self.target_near = Neighbourhood(width, neighbours, causal=autoregressive) if neighbours else None
         made: dict[str, Any] = {
             "norm": norm, "dropout": dropout, "gated": gated, "attention": {"rotary": positions == "rotary"},
+            "neighbours": neighbours,
         }  # fmt: skip
         self.encoder = nn.ModuleList(
             Layer(width, heads, hidden, activation, cross=False, **made) for _ in range(layers)
         )
         self.decoder = nn.ModuleList(
-            Layer(width, heads, hidden, activation, cross=True, **made) for _ in range(decoder_layers)
+            Layer(width, heads, hidden, activation, cross=True, causal=autoregressive, **made) for _ in range(decoder_layers)
         )
         final = norm == "pre"
         self.encoder_norm = nn.LayerNorm(width) if final else nn.Identity()
@@ -175,10 +189,7 @@ class Transformer(nn.Module):
     def encode(self, source: Tensor, weights: list[Tensor] | None = None) -> tuple[list[Tensor], Tensor]:
         """What each decoder layer is to read (batch, time, width), and which places of it count (batch, 1, time)."""
         mask = (source != PADDING)[:, None]
-        x = _stream(self.source(source) * self.width**0.5)
-        if self.source_near is not None:
-            x, _ = self.source_near(x)
-        x = self.dropout(self.source_positions(x))
+        x = self.dropout(_stream(self.source_positions(self.source(source) * self.width**0.5)))
         every = []
         for one in self.encoder:
             x, _ = one(x, mask=mask, weights=weights)
@@ -199,25 +210,17 @@ class Transformer(nn.Module):
         """Scores (batch, time, words) of what comes next at each place (of the place itself without autoregression), and caches.
 
         With the `caches` of an earlier call, `target` are the places that come after it. Without `memory_mask` all of the source counts.
-        The caches hold keys and values of every layer, and the last tokens' vectors where there are `neighbours`.
         """
         start = 0 if caches is None else caches[0][0].key.shape[2]
-        x = _stream(self.target(target) * self.width**0.5)
+        x = self.dropout(_stream(self.target_positions(self.target(target) * self.width**0.5, start)))
         mask = None if self.autoregressive else (target != PADDING)[:, None]
-        kept: list[Any] = []
-        near = None
-        if self.target_near is not None:
-            x = x if mask is None else x * mask.transpose(1, 2)
-            x, near = self.target_near(x, None if caches is None else caches[-1])
-        x = self.dropout(self.target_positions(x, start))
+        kept = []
         for number, (one, read) in enumerate(zip(self.decoder, memory, strict=True)):
             x, cache = one(
                 x, mask=mask, causal=self.autoregressive, source=read, source_mask=memory_mask,
-                cache=(None, None) if caches is None else caches[number], weights=weights,
+                cache=(None, None, None) if caches is None else caches[number], weights=weights,
             )  # fmt: skip
             kept.append(cache)
-        if near is not None:
-            kept.append(near)
         return self.output(self.decoder_norm(x)), kept
 
     def lengths(self, memory: list[Tensor], memory_mask: Tensor) -> Tensor:

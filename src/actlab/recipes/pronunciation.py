@@ -19,7 +19,7 @@ _SETTINGS = Settings(
 _MODEL = ModelPlan(
     name="transformer",
     activation="relu",
-    arguments={"layers": 3, "decoder_layers": 2, "width": 256, "hidden": 1024, "dropout": 0.2},
+    arguments={"layers": 3, "decoder_layers": 2, "width": 256, "hidden": 1024, "dropout": 0.2, "neighbours": 2},
 )
 
 PRESETS = {
