@@ -9,7 +9,7 @@ from torch import nn
 
 from actlab.decoding import beam, greedy, mask_predict, select
 from actlab.errors import UnknownName, UsageError
-from actlab.layers import Attention, Positions, masks, rotated, sinusoids
+from actlab.layers import Attention, Neighbourhood, Positions, masks, rotated, sinusoids
 from actlab.models import GraphAttention, ImageAttention, SelfAttention
 from actlab.models.transformer import END, MASKED, PADDING, START, Transformer
 from actlab.tasks.answering import answer_at_once, answer_by_steps, stepping
@@ -399,6 +399,37 @@ def test_parallel_decoder_sees_both_sides():
         assert ((model((source, other))[0] - model((source, target))[0])[:, 0].abs().amax(-1) > 0).all()
 
 
+@pytest.mark.parametrize("causal", [False, True], ids=["both sides", "before"])
+def test_a_neighbourhood_is_a_convolution_over_time(causal):
+    torch.manual_seed(0)
+    near = Neighbourhood(4, 2, causal=causal).double()
+    x = normal(3, 7, 4)
+    places = near.linear.weight.unflatten(1, (-1, 4)).permute(0, 2, 1)  # (out, in, delay), of which a convolution has the last first
+    padded = nn.functional.pad(x.mT, (2, 0 if causal else 2))
+    expected = nn.functional.conv1d(padded, places.flip(-1), near.linear.bias).mT
+    found, last = near(x)
+    torch.testing.assert_close(found, expected, **EXACT)
+    assert torch.equal(last, x[:, -2:])
+    inside = masks.padding(torch.tensor([7, 4, 1]), 7).mT
+    torch.testing.assert_close(near(x, inside=inside)[0][1, :4], near(x[1:2, :4])[0][0], **EXACT)
+    if causal:
+        first, before = near(x[:, :1])
+        second, before = near(x[:, 1:4], before=before)
+        third, _ = near(x[:, 4:], before=before)
+        torch.testing.assert_close(torch.cat([first, second, third], 1), expected, **EXACT)
+
+
+@pytest.mark.parametrize("neighbours", [0, 2])
+def test_padding_of_a_target_that_is_seen_at_once_does_not_count(neighbours):
+    model = network(autoregressive=False, neighbours=neighbours)
+    source, target = pairs()
+    target[1, 3:] = PADDING
+    with torch.no_grad():
+        scores, _ = model((source, target))
+        alone, _ = model((source[1:2], target[1:2, :3]))
+    torch.testing.assert_close(scores[1:2, :3], alone, **EXACT)
+
+
 def test_window_and_padding_of_self_attention():
     torch.manual_seed(0)
     model = SelfAttention(3, 8, 2, heads=2, layers=1, window=1, dropout=0.0, positions="none").double().eval()
@@ -453,6 +484,7 @@ def test_edit_distance():
         (lambda: Attention(12, 4, normalise="softmx"), UnknownName, "did you mean"),
         (lambda: Positions("sinusoid", 8), UnknownName, "did you mean 'sinusoidal'"),
         (lambda: Positions("learned", 8, longest=3)(torch.zeros(1, 4, 8)), UsageError, "at most 3 positions; got 4"),
+        (lambda: network(neighbours=-1), UsageError, "reach of at least 1 place; got -1"),
         (lambda: network(norm="pree"), UnknownName, "did you mean 'pre'"),
         (lambda: network(cross="matching", decoder_layers=1), UsageError, "as many decoder as encoder layers"),
     ],
