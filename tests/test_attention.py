@@ -246,6 +246,16 @@ def test_no_output_depends_on_a_later_input(arguments):
         assert not (model((changed, target)) - base)[1:].any()
 
 
+def test_what_autocast_leaves_alone_stays_alone():
+    """Doubles stay doubles, and a device that autocast does not know is none to complain about."""
+    model, sequences = network(), pairs()
+    with torch.autocast("cpu", torch.bfloat16):
+        assert model(sequences).dtype == torch.float64
+        assert model.float()(sequences).dtype == torch.bfloat16
+    source, target = (one.to("meta") for one in sequences)
+    assert model.to("meta")((source, target)).shape == (3, 7, 13)
+
+
 @pytest.mark.parametrize("arguments", FORMS, ids=str)
 def test_padding_of_the_source_does_not_count(arguments):
     model = network(**arguments)
@@ -404,7 +414,9 @@ def test_a_neighbourhood_is_a_convolution_over_time(causal):
     torch.manual_seed(0)
     near = Neighbourhood(4, 2, causal=causal).double()
     x = normal(3, 7, 4)
-    places = near.linear.weight.unflatten(1, (-1, 4)).permute(0, 2, 1)  # (out, in, delay), of which a convolution has the last first
+    places = near.linear.weight.unflatten(1, (-1, 4)).permute(
+        0, 2, 1
+    )  # (out, in, delay), of which a convolution has the last first
     padded = nn.functional.pad(x.mT, (2, 0 if causal else 2))
     expected = nn.functional.conv1d(padded, places.flip(-1), near.linear.bias).mT
     found, last = near(x)

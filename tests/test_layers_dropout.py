@@ -16,7 +16,7 @@ from actlab.layers import dropout
 torch.set_num_threads(int(sys.argv[1]))
 torch.manual_seed(5)
 image = torch.randn(4, 8, 16, 16).to(memory_format=torch.channels_last)
-some = [torch.randn(300, 401), torch.randn(70001).double(), torch.randn(5, 4099).bfloat16(), torch.randn(5, 4099).half(), image, image[:, :, ::2]]
+some = [torch.randn(300, 401), torch.randn(70001).double(), torch.randn(5, 4099).bfloat16(), torch.randn(5, 4099).half(), image, image[:, :, ::2], image.unflatten(2, (4, 4)).to(memory_format=torch.channels_last_3d)]
 torch.save([dropout(x, p) for x in some for p in (2e-5, 0.1, 0.37, 0.99997)], sys.argv[2])
 """
 
@@ -144,3 +144,19 @@ def test_a_traced_dropout_draws_anew():
     torch.manual_seed(9)
     traced = torch.jit.trace(Dropout(0.5).train(), torch.ones(90, 90), check_trace=False)
     assert not torch.equal(traced(torch.ones(90, 90)), traced(torch.ones(90, 90)))
+
+
+def test_a_batched_backward_pass_drops_what_the_forward_pass_dropped():
+    torch.manual_seed(10)
+    x = torch.randn(8, 1000, requires_grad=True)
+    out = dropout(x, 0.5)
+    (found,) = torch.autograd.grad(out, x, torch.ones(2, 8, 1000), is_grads_batched=True)
+    assert torch.equal(found * x.detach(), out.detach().expand(2, 8, 1000))
+
+
+def test_other_kinds_of_tensors():
+    torch.manual_seed(11)
+    assert set(dropout(torch._neg_view(torch.ones(5000)), 0.5).tolist()) == {-2.0, 0.0}
+    film = torch.randn(2, 3, 8, 12, 12).to(memory_format=torch.channels_last_3d)
+    assert dropout(film, 0.5).is_contiguous(memory_format=torch.channels_last_3d)
+    assert set((dropout(film, 0.5) / film).unique().tolist()) == {0.0, 2.0}

@@ -13,17 +13,18 @@ from torch.nn import functional as F
 _STEPS = 2**16
 _SMALL = 4096  # elements, below which torch is sooner done than an autograd node in Python
 _COMPILED = {torch.float32: "float32", torch.float64: "float64", torch.bfloat16: "bfloat16"}
+_FUNC: Any = torch._C._functorch  # pyright: ignore[reportAttributeAccessIssue]
 _ODD = tuple(number - 2**64 for number in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))  # as int64
 
 
 def dropout(x: Tensor, p: float, training: bool = True) -> Tensor:
     """`x` with every element zero with probability `p` and the others over 1 - p; the same shape.
 
-    torch's own on any other device, for less than 4,096 elements, and where torch compiles, traces or transforms. On a CPU, where torch draws one 53-bit number for
-    each element and keeps a mask, one number is drawn a call, and four elements share the 64 bits that splitmix64 (Steele, Lea & Flood
-    2014, OOPSLA) makes of it and of their place: the probability is that of the nearest of 65,536 steps, and the scale is that of this
-    probability, so that the mean is kept. The backward pass makes the same bits again. The numbers do not depend on the number of
-    threads, nor on whether there is a compiler. Source: Srivastava et al. 2014, JMLR 15.
+    torch's own on any other device, for less than 4,096 elements, and where torch compiles, traces or transforms. On a CPU, where torch
+    draws one 53-bit number for each element and keeps a mask, one number is drawn a call, and four elements share the 64 bits that
+    splitmix64 (Steele, Lea & Flood 2014, OOPSLA) makes of it and of their place: the probability is that of the nearest of 65,536
+    steps, and the scale is that of this probability, so that the mean is kept. The backward pass makes the same bits again. The numbers
+    do not depend on the number of threads, nor on whether there is a compiler. Source: Srivastava et al. 2014, JMLR 15.
     """
     cut = round(p * _STEPS) if 0.0 < p < 1.0 else 0
     if not training or not 0 < cut < _STEPS or not _is_plain(x) or x.numel() < _SMALL:
@@ -57,40 +58,43 @@ class _Dropout(torch.autograd.Function):
 def _is_plain(x: Tensor) -> bool:
     if torch.compiler.is_compiling() or x.device.type != "cpu" or not x.is_floating_point():
         return False
-    level: Any = torch._C._functorch.maybe_current_level()  # pyright: ignore[reportAttributeAccessIssue]
-    changed = level is not None or forward_ad._current_level >= 0 or torch._C._get_tracing_state() is not None
-    return type(x) in (Tensor, nn.Parameter) and not changed
+    changed = (
+        _FUNC.maybe_current_level() is not None
+        or forward_ad._current_level >= 0
+        or torch._C._get_tracing_state() is not None
+    )
+    return type(x) in (Tensor, nn.Parameter) and x.layout is torch.strided and not changed
 
 
 def _order(x: Tensor) -> torch.memory_format:
-    """In which order of its elements numbers are drawn: that of memory, so that nothing is copied."""
-    last = x.dim() == 4 and not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last)
-    return torch.channels_last if last else torch.contiguous_format
+    """In which order of its elements numbers are drawn: that of memory where torch has a name for it, so that nothing is copied."""
+    named = {4: torch.channels_last, 5: torch.channels_last_3d}.get(x.dim())
+    last = named is not None and not x.is_contiguous() and x.is_contiguous(memory_format=named)
+    return named if last and named is not None else torch.contiguous_format
 
 
 def _one_pass(x: Tensor, seed: int, cut: int, order: torch.memory_format) -> Tensor:
-    x = x.contiguous(memory_format=order)
     compiled = _compiled()
-    if compiled is None or x.dtype not in _COMPILED:
-        return _fallen(x, seed, cut)
+    batched = _FUNC.is_functorch_wrapped_tensor(x) or _FUNC.is_legacy_batchedtensor(x)  # as gradients may be
+    if compiled is None or x.dtype not in _COMPILED or batched:
+        return _fallen(x, seed, cut, order)
+    x = x.contiguous(memory_format=order).resolve_neg()
     y = torch.empty_like(x)
     compiled[x.dtype](x.data_ptr(), y.data_ptr(), x.numel(), seed, cut, _STEPS / (_STEPS - cut))
     return y
 
 
-def _fallen(x: Tensor, seed: int, cut: int) -> Tensor:
+def _fallen(x: Tensor, seed: int, cut: int, order: torch.memory_format) -> Tensor:
     """The same by torch's operations."""
-    order = _order(x)
     x = x.contiguous(memory_format=order)
     z = torch.arange(1, -(-x.numel() // 4) + 1).mul_(_ODD[0]).add_(seed)
     for shift, factor in ((30, _ODD[1]), (27, _ODD[2]), (31, 1)):
         z ^= (z >> shift) & (2 ** (64 - shift) - 1)
         z *= factor
     drawn = z.view(torch.int16)[: x.numel()].int() & (_STEPS - 1)
-    shape = x.permute(0, 2, 3, 1).shape if order is torch.channels_last else x.shape
-    kept = (drawn >= cut).view(shape)
-    if order is torch.channels_last:
-        kept = kept.permute(0, 3, 1, 2)
+    kept = (drawn >= cut).view(x.shape if order is torch.contiguous_format else x.movedim(1, -1).shape)
+    if order is not torch.contiguous_format:
+        kept = kept.movedim(-1, 1)
     return torch.where(kept, x * (_STEPS / (_STEPS - cut)), 0.0)
 
 

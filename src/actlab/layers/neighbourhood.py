@@ -25,7 +25,9 @@ class Neighbourhood(nn.Module):
         self.delays = tuple(range(0 if causal else -reach, reach + 1))
         self.linear = nn.Linear(len(self.delays) * width, width)
 
-    def forward(self, x: Tensor, *, inside: Tensor | None = None, before: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, x: Tensor, *, inside: Tensor | None = None, before: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """The same shape, and the last `reach` places of the input: what a causal layer takes as `before` to go on with the next ones.
 
         `inside` (batch, time, 1) is True where there is a token; the others count as zero, as all places outside the sequence do.

@@ -76,7 +76,8 @@ class Layer(nn.Module):
 
         def gather(y: Tensor) -> Tensor:
             assert self.near is not None
-            inside = None if self.near.causal or mask is None else mask.transpose(1, 2)
+            assert self.near.causal == causal, "a layer that may not look ahead must not do it by its neighbours"
+            inside = None if causal or mask is None else mask.transpose(1, 2)
             out, kept[2] = self.near(y, inside=inside, before=cache[2])
             return out
 
@@ -168,7 +169,8 @@ class Transformer(nn.Module):
             Layer(width, heads, hidden, activation, cross=False, **made) for _ in range(layers)
         )
         self.decoder = nn.ModuleList(
-            Layer(width, heads, hidden, activation, cross=True, causal=autoregressive, **made) for _ in range(decoder_layers)
+            Layer(width, heads, hidden, activation, cross=True, causal=autoregressive, **made)
+            for _ in range(decoder_layers)
         )
         final = norm == "pre"
         self.encoder_norm = nn.LayerNorm(width) if final else nn.Identity()
@@ -238,6 +240,11 @@ class Transformer(nn.Module):
 
 
 def _stream(x: Tensor) -> Tensor:
-    """What runs past the layers, in autocast's precision: else every layer would copy it there and back."""
+    """What runs past the layers: in bfloat16 under its autocast, else every layer would copy it there and back.
+
+    Not in float16, whose range sums can leave.
+    """
     kind = x.device.type
-    return x.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else x
+    on = torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
+    low = on and x.dtype == torch.float32 and torch.get_autocast_dtype(kind) == torch.bfloat16
+    return x.to(torch.bfloat16) if low else x
