@@ -186,7 +186,7 @@ def test_the_length_is_chosen_together_with_its_tokens():
     """Tokens that are sure of themselves do not outweigh a length that is all but impossible."""
 
     class Two:
-        longest = 8
+        longest, paths = 8, None
 
         def encode(self, source):
             return [source], torch.ones(len(source), 1, source.shape[1], dtype=torch.bool)

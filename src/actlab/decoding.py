@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ._language import say
 from .errors import UsageError
@@ -168,6 +168,23 @@ def select(state: Any, rows: Tensor) -> Any:
     return [select(one, rows) for one in state] if isinstance(state, list) else state
 
 
+def collapsed(scores: Tensor, *, blank: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The best path of a CTC output: numbers (batch, longest), the log-probability of each in nats, and lengths (batch).
+
+    scores: (batch, time, vocab). Equal neighbours are one number, then blanks are left out; what is behind an answer is `blank`.
+    Source: Graves et al. 2006, "Connectionist Temporal Classification", ICML, best path decoding.
+    """
+    chance, best = scores.float().log_softmax(-1).max(-1)
+    spoken = best != blank
+    begins = spoken & (best != nn.functional.pad(best[:, :-1], (1, 0), value=blank))
+    lengths = begins.sum(1)
+    place = begins.cumsum(1) * spoken  # 0 is where blanks are put aside
+    shape = (len(best), int(lengths.max()) + 1)
+    numbers = best.new_full(shape, blank).scatter_reduce(1, place, best * spoken, "amax", include_self=False)
+    sure = chance.new_full(shape, -torch.inf).scatter_reduce(1, place, chance, "amax")
+    return numbers[:, 1:], sure[:, 1:], lengths
+
+
 def mask_predict(
     fill: Callable[[Tensor], Tensor],
     lengths: Tensor,
@@ -176,11 +193,13 @@ def mask_predict(
     padding: int,
     never: Sequence[int],
     iterations: int = 1,
+    start: tuple[Tensor, Tensor] | None = None,
 ) -> tuple[Tensor, Tensor]:
     """All places at once: numbers (batch, longest) and the mean log-probability of each answer, in nats.
 
     fill: numbers (batch, time) with `masked` places to scores (batch, time, vocab). With one iteration nothing is refined; with more,
-    each one masks the least probable places again, fewer every time. `never` are numbers that no answer may hold.
+    each one masks the least probable places again, fewer every time. `never` are numbers that no answer may hold. `start` are numbers
+    and their log-probabilities that stand for the first iteration.
     Source: Ghazvininejad et al. 2019, arXiv:1904.09324.
     """
     longest = int(lengths.max())
@@ -188,18 +207,19 @@ def mask_predict(
     numbers = torch.where(inside, masked, padding)
     sure = torch.zeros(numbers.shape, device=lengths.device)
     with torch.no_grad():
-        for turn in range(iterations):
+        if start is not None:
+            numbers, sure = torch.where(inside, start[0], padding), start[1]
+        for turn in range(0 if start is None else 1, iterations):
+            if turn:
+                again = (lengths * (1 - turn / iterations)).long().clamp(min=1)
+                rank = sure.masked_fill(~inside, torch.inf).argsort(-1).argsort(-1)
+                numbers = numbers.masked_fill((rank < again[:, None]) & inside, masked)
             scores = fill(numbers).float()
             scores[..., list(never)] = -torch.inf
             chance, best = scores.log_softmax(-1).max(-1)
             open_ = numbers == masked
             numbers = torch.where(open_, best, numbers)
             sure = torch.where(open_, chance, sure)
-            if turn + 1 == iterations:
-                break
-            again = (lengths * (1 - (turn + 1) / iterations)).long().clamp(min=1)
-            rank = sure.masked_fill(~inside, torch.inf).argsort(-1).argsort(-1)
-            numbers = numbers.masked_fill((rank < again[:, None]) & inside, masked)
     return numbers, (sure * inside).sum(-1) / lengths.clamp(min=1)
 
 

@@ -82,7 +82,8 @@ class PairPlan(Record):
     stress: bool = False  # of phonemes: keep the marks of stress on vowels
     reverse: bool = False  # of translations: from the second language to the first
     autoregressive: bool = True  # token by token; else all places at once
-    lengths: Literal["classifier", "end"] = "classifier"  # all at once: who says where the answer ends
+    # all at once: who says where the answer ends; "ctc": the best path through some outputs for each token of the source
+    lengths: Literal["classifier", "end", "ctc"] = "classifier"
     pieces: int | None = Field(default=None, ge=8)  # learn so many pieces of words; else characters
     teacher: str | None = None  # a run whose answers take the place of the training targets
     validation: int | None = None  # the published sizes

@@ -29,7 +29,7 @@ PRESETS = {
     "parallel": Plan(
         recipe="pronunciation",
         preset="parallel",
-        data=PairPlan(autoregressive=False),
+        data=PairPlan(autoregressive=False, lengths="ctc"),
         model=_MODEL,
         settings=_SETTINGS,
     ),

@@ -19,7 +19,7 @@ class PairPart:
     """Pairs as numbers. For a network that goes token by token: ((source, start + target), target + end).
 
     Without autoregression: ((source, target with masked places), (the tokens at these places, length)), or with `stretch`, which fills
-    the places after the target with end marks, the tokens alone. A part for training masks as many places as it draws, from one to all,
+    the places after the target with end marks, the tokens alone, or with `paths` ((the tokens at these places, the whole target). A part for training masks as many places as it draws, from one to all,
     any other part all of them.
     """
 
@@ -31,11 +31,12 @@ class PairPart:
         autoregressive: bool,
         training: bool,
         stretch: float | None = None,
+        paths: bool = False,
     ):
         self.pairs, self.words = pairs, words
         self.sizes = torch.tensor([100 * len(source) + len(target) for source, target in pairs])
         self.tokens = torch.tensor([len(source) + len(target) for source, target in pairs])
-        self._autoregressive, self._training, self._stretch = autoregressive, training, stretch
+        self._autoregressive, self._training, self._stretch, self._paths = autoregressive, training, stretch, paths
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -59,6 +60,8 @@ class PairPart:
             rank = torch.rand(target.shape).masked_fill(~hidden, 2.0).argsort(-1).argsort(-1)
             hidden &= rank < count[:, None]
         given, wanted = target.masked_fill(hidden, MASKED), target.masked_fill(~hidden, _IGNORED)
+        if self._paths:
+            return (source, given), (wanted, target)
         return (source, given), wanted if self._stretch is not None else (wanted, length)
 
     def _with_ends(self, source: Tensor, target: Tensor) -> Tensor:
@@ -70,7 +73,7 @@ class PairPart:
 class PairLoss:
     """Cross-entropy summed over the tokens of an answer, in nats per answer, with label smoothing.
 
-    Without autoregression that of its length is added.
+    Without autoregression that of its length is added, or that of all paths to it (CTC).
     """
 
     def __init__(self, smoothing: float):
@@ -91,4 +94,15 @@ class PairLoss:
             reduction="sum",
         )
         loss = tokens / len(wanted)
-        return loss + F.cross_entropy(outputs[1], targets[1]) if isinstance(outputs, tuple) else loss
+        if not isinstance(outputs, tuple):
+            return loss
+        return loss + (_over_paths if outputs[1].dim() == 3 else F.cross_entropy)(outputs[1], targets[1])
+
+
+def _over_paths(scores: Tensor, target: Tensor) -> Tensor:
+    """Minus the log-probability of all paths to the targets, in nats; none of an answer too long for its source."""
+    chances = scores.float().log_softmax(-1).transpose(0, 1)
+    steps = torch.full((len(target),), len(chances))
+    lengths = (target != PADDING).sum(1)
+    total = F.ctc_loss(chances, target, steps, lengths, blank=PADDING, reduction="sum", zero_infinity=True)
+    return total / len(target)

@@ -1,6 +1,7 @@
 """Sequence to sequence: letters to phonemes, one token after the other or all places at once."""
 
 import dataclasses
+import itertools
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,7 +32,7 @@ class Transduction:
     """The task. Scores: token error rate (of phonemes, `per`) and the share of words with any error (`wer`), against the nearest reference.
 
     Without autoregression a classifier gives the answer's length, or with `stretch` the first end mark among so many places for each
-    token of the source.
+    token of the source, or the best of the `paths` through so many outputs for each token.
     """
 
     def __init__(
@@ -44,11 +45,12 @@ class Transduction:
         source_pieces: str | None = None,
         target_pieces: str | None = None,
         stretch: float | None = None,
+        paths: int = 0,
         data: PairData | None = None,
         smoothing: float = 0.0,
     ):
         self.source, self.target = Side(source, source_pieces), Side(target, target_pieces)
-        self.autoregressive, self.stretch = autoregressive, stretch
+        self.autoregressive, self.stretch, self.paths = autoregressive, stretch, paths
         self.sentences, self.data = sentences, data
         self.loss = PairLoss(smoothing)
 
@@ -64,13 +66,15 @@ class Transduction:
             data = load(source, stress=stress, limit=limit, seed=seed)
         given = {one for one, _ in data.train}
         one, other = Side.of(sorted(given), pieces), Side.of([answer for _, answer in data.train], pieces)
-        stretch = None
+        stretch, paths = None, 0
+        if lengths == "ctc" and not autoregressive:
+            paths = _outputs([(one.split(a), other.split(b)) for a, b in data.train])
         if lengths == "end" and not autoregressive:
             shares = [(len(other.split(b)) + 1) / len(one.split(a)) for a, b in data.train]
             stretch = float(torch.tensor(shares).quantile(0.999)) if len(shares) < 10**6 else max(shares)
         return cls(
             one.names, other.names, autoregressive=autoregressive, sentences=data.sentences, data=data, smoothing=smoothing,
-            source_pieces=one.state, target_pieces=other.state, stretch=stretch,
+            source_pieces=one.state, target_pieces=other.state, stretch=stretch, paths=paths,
         )  # fmt: skip
 
     @classmethod
@@ -101,6 +105,7 @@ class Transduction:
             "source_pieces": self.source.state,
             "target_pieces": self.target.state,
             "stretch": self.stretch,
+            "paths": self.paths,
         }
         return {_FILE: json.dumps(found, ensure_ascii=False) + "\n"}
 
@@ -110,7 +115,8 @@ class Transduction:
             "source_words": len(self.source),
             "target_words": len(self.target),
             "autoregressive": self.autoregressive,
-            "length_classifier": self.stretch is None,
+            "length_classifier": self.stretch is None and not self.paths,
+            "paths": self.paths,
         }
 
     def parts(self) -> Parts:
@@ -122,7 +128,7 @@ class Transduction:
             pairs = [(self.source.encode(one), self.target.encode(other)) for one, other in getattr(data, name)]
             made[name] = PairPart(
                 pairs, [one for one, _ in getattr(data, name)],
-                autoregressive=self.autoregressive, training=name == "train", stretch=self.stretch,
+                autoregressive=self.autoregressive, training=name == "train", stretch=self.stretch, paths=self.paths > 0,
             )  # fmt: skip
         facts = DataFacts(
             name=data.name,
@@ -235,9 +241,8 @@ class Transduction:
                     f"需要由训练中见过的字母组成的文本；得到“{text}”",
                 )
             )
-        longest = (
-            model.longest // 2 if self.stretch is None else places_of(model.longest, 1 / self.stretch, model.longest)
-        )
+        longest = model.longest // max(2, self.paths)
+        longest = longest if self.stretch is None else places_of(model.longest, 1 / self.stretch, model.longest)
         if len(tokens) > longest:
             raise UsageError(
                 say(
@@ -246,6 +251,12 @@ class Transduction:
                 )
             )
         return self.source.numbers(tokens)
+
+
+def _outputs(pairs: Sequence[tuple[Tokens, Tokens]]) -> int:
+    """Outputs for each token of the source, such that a path of CTC exists for 999 pairs of 1,000; equal neighbours need a blank."""
+    needed = sorted(-(-(len(b) + sum(x == y for x, y in itertools.pairwise(b))) // len(a)) for a, b in pairs)
+    return max(1, needed[int(0.999 * (len(needed) - 1))])
 
 
 def edit_distance(a: Sequence[Any], b: Sequence[Any]) -> int:

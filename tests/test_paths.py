@@ -1,0 +1,136 @@
+"""Answers by paths (CTC): the best path, the loss over all paths, and what the decoder refines."""
+
+import itertools
+import json
+import math
+
+import pytest
+import torch
+
+import small
+from actlab.decoding import collapsed, mask_predict
+from actlab.models.transformer import MASKED, PADDING, Transformer
+from actlab.records import Run
+from actlab.tasks._pairs import PairLoss, PairPart
+from actlab.tasks.answering import answer_at_once
+from actlab.tasks.transduction import _outputs
+
+
+def by_hand(path):
+    """What a path says: equal neighbours are one, then no blanks."""
+    return [number for number, _ in itertools.groupby(path) if number != 0]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_best_path_is_what_it_says(seed):
+    torch.manual_seed(seed)
+    scores = torch.randn(7, 12, 4) * 3
+    scores[6, :, 0] = 99  # nothing but blanks
+    numbers, sure, lengths = collapsed(scores, blank=0)
+    best = scores.argmax(-1)
+    for row, path in enumerate(best.tolist()):
+        answer = by_hand(path)
+        assert numbers[row].tolist() == answer + [0] * (numbers.shape[1] - len(answer)) and lengths[row] == len(answer)
+        chances = scores[row].log_softmax(-1).max(-1).values.tolist()
+        runs = [max(c for _, c in run) for number, run in itertools.groupby(zip(path, chances, strict=True), key=lambda one: one[0]) if number]  # fmt: skip
+        torch.testing.assert_close(sure[row, : len(runs)], torch.tensor(runs))
+    assert lengths[6] == 0
+
+
+def test_the_loss_adds_up_all_paths():
+    torch.manual_seed(0)
+    scores, target = torch.randn(3, 5, 4, requires_grad=True), torch.tensor([[1, 2, 0], [3, 3, 0], [2, 1, 3]])
+    chances, expected = scores.detach().double().softmax(-1), 0.0
+    for row, answer in enumerate(([1, 2], [3, 3], [2, 1, 3])):
+        paths = (path for path in itertools.product(range(4), repeat=5) if by_hand(path) == answer)
+        expected -= math.log(sum(math.prod(float(chances[row, t, n]) for t, n in enumerate(path)) for path in paths))
+    tokens = torch.zeros(3, 1, 4), torch.full((3, 1), -100)
+    loss = PairLoss(0.1)((tokens[0], scores), (tokens[1], target))
+    assert float(loss.detach()) == pytest.approx(expected / 3, rel=1e-5)
+    loss.backward()
+    assert scores.grad is not None and bool(scores.grad.isfinite().all())
+
+
+def test_an_answer_too_long_for_its_source_costs_nothing():
+    scores = torch.randn(1, 2, 4, requires_grad=True)
+    loss = PairLoss(0.0)((torch.zeros(1, 1, 4), scores), (torch.full((1, 1), -100), torch.tensor([[1, 1]])))
+    loss.backward()
+    assert float(loss.detach()) == 0 and scores.grad is not None and not scores.grad.any(), (
+        "two equal numbers need three outputs"
+    )
+
+
+def network():
+    torch.manual_seed(0)
+    return Transformer(20, 20, width=16, heads=2, layers=2, hidden=16, neighbours=2, autoregressive=False, paths=2).eval()  # fmt: skip
+
+
+def test_behind_a_source_there_are_blanks_alone():
+    model = network()
+    source = torch.tensor([[5, 6, 7, 8], [9, 10, 0, 0]])
+    with torch.no_grad():
+        memory, mask = model.encode(source)
+        scores = model.path_scores(memory, mask)
+        alone = model.path_scores(*model.encode(source[1:, :2]))
+    assert model.length is None and scores.shape == (2, 8, 20)
+    torch.testing.assert_close(scores[1:, :4], alone)
+    assert torch.equal(scores[1, 4:].softmax(-1)[:, PADDING], torch.ones(4))
+    tokens, paths = model((source, torch.full((2, 3), MASKED)))
+    assert tokens.shape == (2, 3, 20) and paths.shape == (2, 8, 20)
+
+
+@pytest.mark.parametrize("iterations", [1, 2, 4])
+def test_answers_along_a_path(iterations):
+    model = network()
+    source = torch.tensor([[5, 6, 7, 8], [9, 10, 0, 0]])
+    found = answer_at_once(model, source, iterations=iterations)
+    assert all(len(answer) <= 2 * n and not {0, 1, 2, 3, 4} & set(answer) for answer, n in zip(found, (4, 2), strict=True))  # fmt: skip
+    with torch.no_grad():
+        assert model.paths is not None
+        model.paths.bias.view(2, 20)[:, PADDING] = 99
+    assert answer_at_once(model, source, iterations=iterations) == [[], []]
+
+
+def test_what_stands_for_the_first_iteration_is_refined_where_it_is_least_sure():
+    seen = []
+
+    def fill(numbers):
+        seen.append(numbers.clone())
+        scores = torch.zeros(*numbers.shape, 9)
+        scores[..., 8] = 5.0
+        return scores
+
+    start = torch.tensor([[5, 6, 7, 5], [6, 6, 0, 0]]), torch.tensor([[-0.1, -2.0, -0.2, -3.0], [-0.5, -0.4, 0.0, 0.0]])
+    found, _ = mask_predict(fill, torch.tensor([4, 2]), masked=MASKED, padding=PADDING, never=(0, 1, 2, 3, 4), iterations=2, start=start)  # fmt: skip
+    assert [one.tolist() for one in seen] == [[[5, MASKED, 7, MASKED], [MASKED, 6, 0, 0]]]
+    assert found.tolist() == [[5, 8, 7, 8], [8, 6, 0, 0]]
+    same, _ = mask_predict(fill, torch.tensor([4, 2]), masked=MASKED, padding=PADDING, never=(0,), start=start)
+    assert torch.equal(same, start[0])
+
+
+def test_outputs_for_a_token():
+    def of(*pairs):
+        return _outputs([(tuple(one), tuple(other)) for one, other in pairs])
+
+    assert of(("abc", "xyz")) == 1
+    assert of(("abc", "xyzz")) == 2, "four and a blank on three letters"
+    assert of(*[("ab", "xy")] * 2000, ("w", "dublju")) == 1, "one of 1,000 may be left out"
+
+
+def test_targets_of_paths():
+    part = PairPart([(torch.tensor([7, 8]), torch.tensor([11, 12])), (torch.tensor([7]), torch.tensor([13]))], autoregressive=False, training=False, paths=True)  # fmt: skip
+    (_, given), (wanted, target) = part[torch.tensor([0, 1])]
+    assert given.tolist() == [[MASKED, MASKED], [MASKED, PADDING]]
+    assert wanted.tolist() == [[11, 12], [13, -100]] and target.tolist() == [[11, 12], [13, 0]]
+
+
+def test_words_by_paths(cli, tmp_path):
+    data = small.data_for("pronunciation", tmp_path)
+    options = ("--recipe", "parallel", "--epochs", "25", "--learning-rate", "0.01", "--batch-size", "16", "--precision", "fp32", "-q")  # fmt: skip
+    assert cli("train", "pronunciation", *data, *options, "--out", tmp_path / "run").code == 0
+    assert Run.read(tmp_path / "run").test.scores["per"] < 0.2
+    assert json.loads((tmp_path / "run" / "tokens.json").read_text())["paths"] >= 1
+    for mode in ("parallel", "refine"):
+        found = json.loads(cli("pronounce", tmp_path / "run", "cabe", "--decode", mode, "--json").out)
+        assert 1 <= len(found[0]["phonemes"]) <= 8
+    assert "letters or pieces" in cli("pronounce", tmp_path / "run", "ab" * 150).complaint(2)
