@@ -60,6 +60,32 @@ def test_an_answer_too_long_for_its_source_costs_nothing():
     )
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_places_behind_a_source_are_no_way_out(dtype):
+    """In a batch with longer sources an answer too long for its own still costs nothing."""
+    model = network().to(dtype)
+    source, target = torch.tensor([[5, 6, 7, 8], [9, 0, 0, 0]]), torch.tensor([[7, 8, 9], [7, 8, 9]])
+    memory, mask = model.encode(source)
+    scores = model.path_scores(memory, mask)
+    tokens = torch.zeros(2, 1, 20), torch.full((2, 1), -100)
+    alone = PairLoss(0.0)((tokens[0], scores[:1]), (tokens[1], target[:1]))
+    both = PairLoss(0.0)((tokens[0], scores), (tokens[1], target))
+    torch.testing.assert_close(both.detach(), alone.detach() / 2)
+    half = PairLoss(0.0, 0.5)((tokens[0], scores), (tokens[1], target))
+    torch.testing.assert_close(half.detach(), both.detach() / 2)
+
+
+def test_token_by_token_with_a_second_loss():
+    part = PairPart([(torch.tensor([7, 8]), torch.tensor([11, 12]))], autoregressive=True, training=True, paths=True)
+    (source, given), (wanted, target) = part[torch.tensor([0])]
+    assert wanted.tolist() == [[11, 12, 3]] and target.tolist() == [[11, 12]]
+    model = Transformer(20, 20, width=16, heads=2, layers=1, hidden=16, paths=2)
+    tokens, paths = model((source, given))
+    assert tokens.shape == (1, 3, 20) and paths.shape == (1, 4, 20)
+    PairLoss(0.1, 0.5)((tokens, paths), (wanted, target)).backward()
+    assert all(parameter.grad is not None for parameter in model.parameters())
+
+
 def network():
     torch.manual_seed(0)
     return Transformer(20, 20, width=16, heads=2, layers=2, hidden=16, neighbours=2, autoregressive=False, paths=2).eval()  # fmt: skip

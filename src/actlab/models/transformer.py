@@ -13,7 +13,7 @@ from ..layers import Attention, Cache, Dropout, Neighbourhood, Positions
 
 PADDING, UNKNOWN, START, END, MASKED = range(5)  # numbers that every vocabulary of this network begins with
 _GIVEN = ("pre", "post")
-_NEVER = -1e4  # a score that every dtype holds and whose probability is 0
+NEVER = -1e4  # a score that every dtype holds and whose probability is 0
 _CROSS = ("last", "matching")
 
 
@@ -114,9 +114,10 @@ class Transformer(nn.Module):
     "matching" one (as many of each). `neighbours`: so many places on each side of a token (in the target of an autoregressive network
     before it) are given to it by a map of their vectors at the start of every layer; see Neighbourhood. `tied` shares the target embedding with the output. `autoregressive=False` makes the decoder see
     all places at once and, but for `length_classifier=False`, adds a classifier of the target's length: it is trained to fill in masked
-    places and decodes by mask-predict (Ghazvininejad et al. 2019, arXiv:1904.09324). `paths` gives it, in place of the classifier, so
-    many outputs for each place of the source, on which the target lies in order between blanks (CTC, Graves et al. 2006; refined by the
-    decoder as in Mask-CTC, Higuchi et al. 2020, arXiv:2005.08700). Source: Vaswani et al. 2017, arXiv:1706.03762; differs in the start of the weights
+    places and decodes by mask-predict (Ghazvininejad et al. 2019, arXiv:1904.09324). `paths` gives the encoder so many outputs for each
+    place of the source, on which the target lies in order between blanks (CTC, Graves et al. 2006): without autoregression in place of
+    the classifier, to be refined by the decoder (Mask-CTC, Higuchi et al. 2020, arXiv:2005.08700), with it for a second loss (Watanabe
+    et al. 2017, IEEE J. Sel. Topics Signal Process. 11). Source: Vaswani et al. 2017, arXiv:1706.03762; differs in the start of the weights
     (Xavier for the matrices, width^-1/2 for the embeddings) and by a final norm where the norms come before.
     """
 
@@ -181,7 +182,7 @@ class Transformer(nn.Module):
         self.decoder_norm = nn.LayerNorm(width) if final else nn.Identity()
         self.output = nn.Linear(width, target_words, bias=not tied)
         self.length = nn.Linear(width, longest) if length_classifier and not (autoregressive or paths) else None
-        self.paths = nn.Linear(width, paths * target_words) if paths and not autoregressive else None
+        self.paths = nn.Linear(width, paths * target_words) if paths else None
         self.dropout = Dropout(dropout)
         for name, parameter in self.named_parameters():
             if parameter.dim() > 1 and "table" not in name:
@@ -245,7 +246,7 @@ class Transformer(nn.Module):
         scores = self.paths(memory[-1]).unflatten(-1, (-1, self.output.out_features)).flatten(1, 2)
         outside = ~memory_mask[:, 0].repeat_interleave(scores.shape[1] // memory_mask.shape[-1], 1)
         words = torch.arange(scores.shape[-1], device=scores.device) != PADDING
-        return scores.masked_fill(outside[..., None] & words, _NEVER)
+        return scores.masked_fill(outside[..., None] & words, NEVER)
 
     def forward(self, sequences: tuple[Tensor, Tensor]) -> Any:
         """Scores for (source, target) of numbers (batch, time); with a classifier (scores, of the length), with paths (scores, of a path)."""

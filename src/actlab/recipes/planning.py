@@ -84,6 +84,9 @@ class PairPlan(Record):
     autoregressive: bool = True  # token by token; else all places at once
     # all at once: who says where the answer ends; "ctc": the best path through some outputs for each token of the source
     lengths: Literal["classifier", "end", "ctc"] = "classifier"
+    ctc: float = Field(
+        default=0.0, ge=0
+    )  # token by token: weight of the loss over paths from the encoder, beside the decoder's
     pieces: int | None = Field(default=None, ge=8)  # learn so many pieces of words; else characters
     teacher: str | None = None  # a run whose answers take the place of the training targets
     validation: int | None = None  # the published sizes

@@ -19,12 +19,12 @@ _SETTINGS = Settings(
 _MODEL = ModelPlan(
     name="transformer",
     activation="relu",
-    arguments={"layers": 3, "decoder_layers": 2, "width": 256, "hidden": 1024, "dropout": 0.2, "neighbours": 2},
+    arguments={"layers": 3, "decoder_layers": 2, "width": 256, "hidden": 1024, "dropout": 0.1, "neighbours": 2},
 )
 
 PRESETS = {
     "autoregressive": Plan(
-        recipe="pronunciation", preset="autoregressive", data=PairPlan(), model=_MODEL, settings=_SETTINGS
+        recipe="pronunciation", preset="autoregressive", data=PairPlan(ctc=0.5), model=_MODEL, settings=_SETTINGS
     ),
     "parallel": Plan(
         recipe="pronunciation",

@@ -9,14 +9,14 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
 from ..data.pronunciation import Tokens
-from ..models.transformer import END, MASKED, PADDING, START
+from ..models.transformer import END, MASKED, NEVER, PADDING, START
 from .answering import places_of
 
 _IGNORED = -100
 
 
 class PairPart:
-    """Pairs as numbers. For a network that goes token by token: ((source, start + target), target + end).
+    """Pairs as numbers. For a network that goes token by token: ((source, start + target), target + end), with `paths` (target + end, target).
 
     Without autoregression: ((source, target with masked places), (the tokens at these places, length)), or with `stretch`, which fills
     the places after the target with end marks, the tokens alone, or with `paths` ((the tokens at these places, the whole target). A part for training masks as many places as it draws, from one to all,
@@ -50,7 +50,7 @@ class PairPart:
             given = F.pad(target, (1, 0), value=START)
             place = torch.arange(given.shape[1])
             wanted = F.pad(target, (0, 1)).masked_fill_(place == length, END).masked_fill_(place > length, _IGNORED)
-            return (source, given), wanted
+            return (source, given), (wanted, target) if self._paths else wanted
         targets = [one if self._stretch is None else self._with_ends(*pair) for pair in chosen for one in pair[1:]]
         target = pad_sequence(targets, batch_first=True)
         length = torch.tensor([len(one) for one in targets])
@@ -73,16 +73,17 @@ class PairPart:
 class PairLoss:
     """Cross-entropy summed over the tokens of an answer, in nats per answer, with label smoothing.
 
-    Without autoregression that of its length is added, or that of all paths to it (CTC).
+    Without autoregression that of its length is added. Of a network with paths, minus the log-probability of all paths to the answer is
+    added, times `ctc`.
     """
 
-    def __init__(self, smoothing: float):
-        self.smoothing = smoothing
+    def __init__(self, smoothing: float, ctc: float = 1.0):
+        self.smoothing, self.ctc = smoothing, ctc
 
     @property
     def plain(self) -> "PairLoss":
         """Without smoothing, for evaluation."""
-        return PairLoss(0.0)
+        return PairLoss(0.0, self.ctc)
 
     def __call__(self, outputs: Any, targets: Any) -> Tensor:
         scores, wanted = (outputs[0], targets[0]) if isinstance(outputs, tuple) else (outputs, targets)
@@ -96,13 +97,15 @@ class PairLoss:
         loss = tokens / len(wanted)
         if not isinstance(outputs, tuple):
             return loss
-        return loss + (_over_paths if outputs[1].dim() == 3 else F.cross_entropy)(outputs[1], targets[1])
+        if outputs[1].dim() == 3:
+            return loss + self.ctc * _over_paths(outputs[1], targets[1])
+        return loss + F.cross_entropy(outputs[1], targets[1])
 
 
 def _over_paths(scores: Tensor, target: Tensor) -> Tensor:
     """Minus the log-probability of all paths to the targets, in nats; none of an answer too long for its source."""
     chances = scores.float().log_softmax(-1).transpose(0, 1)
-    steps = torch.full((len(target),), len(chances))
+    steps = (scores.detach()[..., PADDING + 1 :].amax(-1) > NEVER / 2).sum(1)  # behind a source there are blanks alone
     lengths = (target != PADDING).sum(1)
     total = F.ctc_loss(chances, target, steps, lengths, blank=PADDING, reduction="sum", zero_infinity=True)
     return total / len(target)

@@ -46,18 +46,19 @@ class Transduction:
         target_pieces: str | None = None,
         stretch: float | None = None,
         paths: int = 0,
+        ctc: float = 1.0,
         data: PairData | None = None,
         smoothing: float = 0.0,
     ):
         self.source, self.target = Side(source, source_pieces), Side(target, target_pieces)
         self.autoregressive, self.stretch, self.paths = autoregressive, stretch, paths
         self.sentences, self.data = sentences, data
-        self.loss = PairLoss(smoothing)
+        self.loss = PairLoss(smoothing, ctc)
 
     @classmethod
     def open(
         cls, source: str, *, stress: bool, reverse: bool, limit: int | None, seed: int, autoregressive: bool, smoothing: float,
-        pieces: int | None = None, lengths: str = "classifier",
+        pieces: int | None = None, lengths: str = "classifier", ctc: float = 0.0,
     ) -> "Transduction":  # fmt: skip
         """From pairs by name or file: sentences in a .txt or .tsv file, words in any other."""
         if source == "tatoeba" or Path(source).suffix in (".txt", ".tsv"):
@@ -67,14 +68,14 @@ class Transduction:
         given = {one for one, _ in data.train}
         one, other = Side.of(sorted(given), pieces), Side.of([answer for _, answer in data.train], pieces)
         stretch, paths = None, 0
-        if lengths == "ctc" and not autoregressive:
+        if ctc if autoregressive else lengths == "ctc":
             paths = _outputs([(one.split(a), other.split(b)) for a, b in data.train])
         if lengths == "end" and not autoregressive:
             shares = [(len(other.split(b)) + 1) / len(one.split(a)) for a, b in data.train]
             stretch = float(torch.tensor(shares).quantile(0.999)) if len(shares) < 10**6 else max(shares)
         return cls(
             one.names, other.names, autoregressive=autoregressive, sentences=data.sentences, data=data, smoothing=smoothing,
-            source_pieces=one.state, target_pieces=other.state, stretch=stretch, paths=paths,
+            source_pieces=one.state, target_pieces=other.state, stretch=stretch, paths=paths, ctc=ctc if autoregressive else 1.0,
         )  # fmt: skip
 
     @classmethod
