@@ -8,12 +8,12 @@ import pytest
 import torch
 
 import small
-from actlab.decoding import collapsed, mask_predict
-from actlab.models.transformer import MASKED, PADDING, Transformer
+from actlab.decoding import collapsed, hypotheses, mask_predict
+from actlab.models.transformer import END, MASKED, PADDING, START, Transformer
 from actlab.records import Run
 from actlab.tasks._pairs import PairLoss, PairPart
-from actlab.tasks.answering import answer_at_once
-from actlab.tasks.transduction import _outputs
+from actlab.tasks._paths import outputs_needed, over_paths
+from actlab.tasks.answering import answer_at_once, answer_by_steps, stepping
 
 
 def by_hand(path):
@@ -68,7 +68,7 @@ def test_places_behind_a_source_are_no_way_out(dtype):
     memory, mask = model.encode(source)
     scores = model.path_scores(memory, mask)
     tokens = torch.zeros(2, 1, 20), torch.full((2, 1), -100)
-    alone = PairLoss(0.0)((tokens[0], scores[:1]), (tokens[1], target[:1]))
+    alone = PairLoss(0.0)((tokens[0][:1], scores[:1]), (tokens[1][:1], target[:1]))
     both = PairLoss(0.0)((tokens[0], scores), (tokens[1], target))
     torch.testing.assert_close(both.detach(), alone.detach() / 2)
     half = PairLoss(0.0, 0.5)((tokens[0], scores), (tokens[1], target))
@@ -136,7 +136,7 @@ def test_what_stands_for_the_first_iteration_is_refined_where_it_is_least_sure()
 
 def test_outputs_for_a_token():
     def of(*pairs):
-        return _outputs([(tuple(one), tuple(other)) for one, other in pairs])
+        return outputs_needed([(tuple(one), tuple(other)) for one, other in pairs])
 
     assert of(("abc", "xyz")) == 1
     assert of(("abc", "xyzz")) == 2, "four and a blank on three letters"
@@ -160,3 +160,23 @@ def test_words_by_paths(cli, tmp_path):
         found = json.loads(cli("pronounce", tmp_path / "run", "cabe", "--decode", mode, "--json").out)
         assert 1 <= len(found[0]["phonemes"]) <= 8
     assert "letters or pieces" in cli("pronounce", tmp_path / "run", "ab" * 150).complaint(2)
+
+
+def test_the_beam_and_the_paths_agree_on_an_answer():
+    """What they choose has the highest weighted sum of both log-probabilities among all hypotheses of the beam."""
+    for seed in range(5):
+        torch.manual_seed(seed)
+        model = Transformer(20, 20, width=16, heads=2, layers=1, hidden=16, paths=2).eval()
+        for parameter in model.parameters():
+            torch.nn.init.normal_(parameter, std=0.4)
+        source = torch.tensor([[5, 6, 7, 8], [9, 10, 0, 0]])
+        found = answer_by_steps(model, source, width=4, length_penalty=0.0)
+        step, state = stepping(model, source)
+        every = hypotheses(step, torch.tensor([START, START]), state, end=END, steps=26, width=4)
+        with torch.no_grad():
+            scores = model.path_scores(*model.encode(source))
+            for row, one in enumerate(every):
+                assert [score for _, score in one] == sorted((score for _, score in one), reverse=True)
+                costs = [float(over_paths(scores[row : row + 1], torch.tensor([path]))) for path, _ in one]
+                sums = [0.7 * score - 0.3 * cost for (_, score), cost in zip(one, costs, strict=True)]
+                assert found[row] == one[sums.index(max(sums))][0]

@@ -108,7 +108,15 @@ def greedy(step: StepFunction, first: Tensor, state: Any, *, end: int, steps: in
 def beam(
     step: StepFunction, first: Tensor, state: Any, *, end: int, steps: int, width: int = 4, length_penalty: float = 0.0
 ) -> list[tuple[list[int], float]]:
-    """For each row the best answer that `width` hypotheses a step find, and its score; never one that scores below the greedy answer.
+    """For each row the best of its `hypotheses`, and its score; never one that scores below the greedy answer."""
+    found = hypotheses(step, first, state, end=end, steps=steps, width=width, length_penalty=length_penalty)
+    return [one[0] for one in found]
+
+
+def hypotheses(
+    step: StepFunction, first: Tensor, state: Any, *, end: int, steps: int, width: int = 4, length_penalty: float = 0.0
+) -> list[list[tuple[list[int], float]]]:
+    """For each row the answers that `width` hypotheses a step find, the greedy one among them, and their scores; the best comes first.
 
     The score is the sum of the log-probabilities in nats, end mark included, over ((5 + length) / 6) ** length_penalty. Answers that
     have not ended after `steps` count as they stand. Raises UsageError for a width above the vocabulary.
@@ -155,7 +163,8 @@ def beam(
                     finished[row].append((_normalised(value, steps, length_penalty), path))
                 break
             scores, grown = step(torch.tensor([one[2] for one in keep], device=first.device), select(grown, chosen))
-        return [_better(one, other) for one, other in zip(finished, _greedy_scored(step, first, state, end, steps, length_penalty), strict=True)]  # fmt: skip
+        greedy_ones = _greedy_scored(step, first, state, end, steps, length_penalty)
+        return [_ranked([*one, other]) for one, other in zip(finished, greedy_ones, strict=True)]
 
 
 def select(state: Any, rows: Tensor) -> Any:
@@ -248,6 +257,5 @@ def _greedy_scored(step: StepFunction, first: Tensor, state: Any, end: int, step
     return [(_normalised(float(t), int(c), penalty), path) for t, c, path in zip(totals, counts, paths, strict=True)]
 
 
-def _better(finished: list[tuple[float, list[int]]], other: tuple[float, list[int]]) -> tuple[list[int], float]:
-    score, path = max([*finished, other], key=lambda one: one[0])
-    return path, score
+def _ranked(finished: list[tuple[float, list[int]]]) -> list[tuple[list[int], float]]:
+    return [(path, score) for score, path in sorted(finished, key=lambda one: one[0], reverse=True)]

@@ -9,7 +9,8 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
 from ..data.pronunciation import Tokens
-from ..models.transformer import END, MASKED, NEVER, PADDING, START
+from ..models.transformer import END, MASKED, PADDING, START
+from ._paths import over_paths
 from .answering import places_of
 
 _IGNORED = -100
@@ -98,14 +99,5 @@ class PairLoss:
         if not isinstance(outputs, tuple):
             return loss
         if outputs[1].dim() == 3:
-            return loss + self.ctc * _over_paths(outputs[1], targets[1])
+            return loss + self.ctc * over_paths(outputs[1], targets[1], impossible=0.0).mean()
         return loss + F.cross_entropy(outputs[1], targets[1])
-
-
-def _over_paths(scores: Tensor, target: Tensor) -> Tensor:
-    """Minus the log-probability of all paths to the targets, in nats; none of an answer too long for its source."""
-    chances = scores.float().log_softmax(-1).transpose(0, 1)
-    steps = (scores.detach()[..., PADDING + 1 :].amax(-1) > NEVER / 2).sum(1)  # behind a source there are blanks alone
-    lengths = (target != PADDING).sum(1)
-    total = F.ctc_loss(chances, target, steps, lengths, blank=PADDING, reduction="sum", zero_infinity=True)
-    return total / len(target)

@@ -4,9 +4,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
-from ..decoding import beam, collapsed, greedy, mask_predict
+from ..decoding import collapsed, greedy, hypotheses, mask_predict
 from ..models.transformer import END, MASKED, PADDING, START, UNKNOWN, Transformer
+from ._paths import over_paths
+
+_PATHS = 0.3  # the share of the paths' log-probability beside the decoder's
 
 
 def stepping(model: Transformer, source: Tensor) -> tuple[Any, Any]:
@@ -25,15 +29,29 @@ def stepping(model: Transformer, source: Tensor) -> tuple[Any, Any]:
 
 
 def answer_by_steps(model: Transformer, source: Tensor, *, width: int | None, length_penalty: float) -> list[list[int]]:
-    """Greedy answers, or with a `width` those of the beam; at most four times as long as the source and ten more."""
+    """Greedy answers, or with a `width` those of the beam; at most four times as long as the source and ten more.
+
+    Of a network with paths, the beam's answer that decoder and paths together find likeliest (Watanabe et al. 2017).
+    """
     step, state = stepping(model, source)
     first = torch.full((len(source),), START, device=source.device)
     steps = min(model.longest - 1, 4 * source.shape[1] + 10)
     if width is None:
         return greedy(step, first, state, end=END, steps=steps)
-    return [
-        path for path, _ in beam(step, first, state, end=END, steps=steps, width=width, length_penalty=length_penalty)
-    ]
+    found = hypotheses(step, first, state, end=END, steps=steps, width=width, length_penalty=length_penalty)
+    if model.paths is not None:
+        found = _agreed(model.path_scores(state[0], (source != PADDING)[:, None]), found)
+    return [max(one, key=lambda pair: pair[1])[0] for one in found]
+
+
+@torch.no_grad()
+def _agreed(scores: Tensor, found: list[list[tuple[list[int], float]]]) -> list[list[tuple[list[int], float]]]:
+    """The hypotheses of each row with the log-probability of their paths added, by its share."""
+    rows = torch.tensor([row for row, one in enumerate(found) for _ in one], device=scores.device)
+    answers = [torch.tensor(path, dtype=torch.long) for one in found for path, _ in one]
+    targets = pad_sequence(answers, batch_first=True).to(scores.device)
+    costs = iter(over_paths(scores[rows], targets).tolist())
+    return [[(path, (1 - _PATHS) * score - _PATHS * next(costs)) for path, score in one] for one in found]
 
 
 def places_of(source: int, stretch: float, longest: int | None = None) -> int:

@@ -1,7 +1,6 @@
 """Sequence to sequence: letters to phonemes, one token after the other or all places at once."""
 
 import dataclasses
-import itertools
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from ..records import DataFacts
 from ..train.parts import Forward, Part, Parts, Scores, module_of
 from . import made_of
 from ._pairs import PairLoss, PairPart
+from ._paths import outputs_needed
 from ._side import Side
 from .answering import answer_at_once, answer_by_steps, places_of
 
@@ -69,7 +69,7 @@ class Transduction:
         one, other = Side.of(sorted(given), pieces), Side.of([answer for _, answer in data.train], pieces)
         stretch, paths = None, 0
         if ctc if autoregressive else lengths == "ctc":
-            paths = _outputs([(one.split(a), other.split(b)) for a, b in data.train])
+            paths = outputs_needed([(one.split(a), other.split(b)) for a, b in data.train])
         if lengths == "end" and not autoregressive:
             shares = [(len(other.split(b)) + 1) / len(one.split(a)) for a, b in data.train]
             stretch = float(torch.tensor(shares).quantile(0.999)) if len(shares) < 10**6 else max(shares)
@@ -252,12 +252,6 @@ class Transduction:
                 )
             )
         return self.source.numbers(tokens)
-
-
-def _outputs(pairs: Sequence[tuple[Tokens, Tokens]]) -> int:
-    """Outputs for each token of the source, such that a path of CTC exists for 999 pairs of 1,000; equal neighbours need a blank."""
-    needed = sorted(-(-(len(b) + sum(x == y for x, y in itertools.pairwise(b))) // len(a)) for a, b in pairs)
-    return max(1, needed[int(0.999 * (len(needed) - 1))])
 
 
 def edit_distance(a: Sequence[Any], b: Sequence[Any]) -> int:
