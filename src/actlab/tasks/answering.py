@@ -28,6 +28,7 @@ def stepping(model: Transformer, source: Tensor) -> tuple[Any, Any]:
     return step, (memory, None if mask.all() else mask, None)
 
 
+@torch.no_grad()
 def answer_by_steps(model: Transformer, source: Tensor, *, width: int | None, length_penalty: float) -> list[list[int]]:
     """Greedy answers, or with a `width` those of the beam; at most four times as long as the source and ten more.
 
@@ -44,7 +45,6 @@ def answer_by_steps(model: Transformer, source: Tensor, *, width: int | None, le
     return [max(one, key=lambda pair: pair[1])[0] for one in found]
 
 
-@torch.no_grad()
 def _agreed(scores: Tensor, found: list[list[tuple[list[int], float]]]) -> list[list[tuple[list[int], float]]]:
     """The hypotheses of each row with the log-probability of their paths added, by its share."""
     rows = torch.tensor([row for row, one in enumerate(found) for _ in one], device=scores.device)
