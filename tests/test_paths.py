@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import small
-from actlab.decoding import collapsed, hypotheses, mask_predict
+from actlab.decoding import collapsed, hypotheses, refined
 from actlab.models.transformer import END, MASKED, PADDING, START, Transformer
 from actlab.records import Run
 from actlab.tasks._pairs import PairLoss, PairPart
@@ -26,15 +26,16 @@ def test_the_best_path_is_what_it_says(seed):
     torch.manual_seed(seed)
     scores = torch.randn(7, 12, 4) * 3
     scores[6, :, 0] = 99  # nothing but blanks
-    numbers, sure, lengths = collapsed(scores, blank=0)
-    best = scores.argmax(-1)
-    for row, path in enumerate(best.tolist()):
-        answer = by_hand(path)
-        assert numbers[row].tolist() == answer + [0] * (numbers.shape[1] - len(answer)) and lengths[row] == len(answer)
-        chances = scores[row].log_softmax(-1).max(-1).values.tolist()
-        runs = [max(c for _, c in run) for number, run in itertools.groupby(zip(path, chances, strict=True), key=lambda one: one[0]) if number]  # fmt: skip
-        torch.testing.assert_close(sure[row, : len(runs)], torch.tensor(runs))
+    chances, lengths = collapsed(scores, blank=0)
     assert lengths[6] == 0
+    for row, path in enumerate(scores.argmax(-1).tolist()):
+        answer = by_hand(path)
+        assert chances[row].argmax(-1).tolist()[: len(answer)] == answer and lengths[row] == len(answer)
+        every = scores[row].log_softmax(-1)
+        steps = [[t for t, _ in run] for number, run in itertools.groupby(enumerate(path), key=lambda one: one[1]) if number]  # fmt: skip
+        for place, run in enumerate(steps):
+            surest = every[max(run, key=lambda t: float(every[t].max()))][1:].log_softmax(-1)
+            torch.testing.assert_close(chances[row, place, 1:], surest)
 
 
 def test_the_loss_adds_up_all_paths():
@@ -117,21 +118,30 @@ def test_answers_along_a_path(iterations):
     assert answer_at_once(model, source, iterations=iterations) == [[], []]
 
 
-def test_what_stands_for_the_first_iteration_is_refined_where_it_is_least_sure():
+def test_the_uncertain_is_weighed_again_given_the_rest():
     seen = []
 
     def fill(numbers):
         seen.append(numbers.clone())
-        scores = torch.zeros(*numbers.shape, 9)
-        scores[..., 8] = 5.0
-        return scores
+        return torch.tensor([0.1, 0.1, 0.6, 0.2, 0.0]).log().expand(*numbers.shape, 5).clone()
 
-    start = torch.tensor([[5, 6, 7, 5], [6, 6, 0, 0]]), torch.tensor([[-0.1, -2.0, -0.2, -3.0], [-0.5, -0.4, 0.0, 0.0]])
-    found, _ = mask_predict(fill, torch.tensor([4, 2]), masked=MASKED, padding=PADDING, never=(0, 1, 2, 3, 4), iterations=2, start=start)  # fmt: skip
-    assert [one.tolist() for one in seen] == [[[5, MASKED, 7, MASKED], [MASKED, 6, 0, 0]]]
-    assert found.tolist() == [[5, 8, 7, 8], [8, 6, 0, 0]]
-    same, _ = mask_predict(fill, torch.tensor([4, 2]), masked=MASKED, padding=PADDING, never=(0,), start=start)
-    assert torch.equal(same, start[0])
+    def row(*probabilities):
+        return torch.tensor([0.0, 0.0, *probabilities]).log()
+
+    chances = torch.stack([
+        torch.stack([row(0.02, 0.95, 0.03), row(0.40, 0.50, 0.10), row(0.1, 0.8, 0.1)]),
+        torch.stack([row(0.02, 0.03, 0.95), row(0.1, 0.1, 0.8), row(0.4, 0.3, 0.3)]),
+    ])  # fmt: skip
+    given = {"masked": 1, "padding": 0, "never": (0, 1)}
+    first = refined(fill, chances, torch.tensor([3, 1]), **given)
+    assert first.tolist() == [[3, 3, 3], [4, 0, 0]] and not seen, "one iteration refines nothing"
+    found = refined(fill, chances, torch.tensor([3, 1]), **given, iterations=2)
+    assert [one.tolist() for one in seen] == [[[3, 1, 1], [4, 0, 0]]], "what is certain or outside is not masked"
+    # 0.40 0.6 > 0.50 0.2, but 0.1 0.6 < 0.8 0.2
+    assert found.tolist() == [[3, 2, 3], [4, 0, 0]]
+    seen.clear()
+    refined(fill, chances, torch.tensor([1, 1]), **given, iterations=9)
+    assert not seen, "nothing is uncertain: no pass"
 
 
 def test_outputs_for_a_token():

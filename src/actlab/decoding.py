@@ -1,5 +1,6 @@
 """From scores to answers: the best path through labels, and text drawn step by step. Needs only scores or a step function."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -177,21 +178,57 @@ def select(state: Any, rows: Tensor) -> Any:
     return [select(one, rows) for one in state] if isinstance(state, list) else state
 
 
-def collapsed(scores: Tensor, *, blank: int) -> tuple[Tensor, Tensor, Tensor]:
-    """The best path of a CTC output: numbers (batch, longest), the log-probability of each in nats, and lengths (batch).
+def collapsed(scores: Tensor, *, blank: int) -> tuple[Tensor, Tensor]:
+    """The best path of a CTC output: log-probabilities (batch, longest, vocab) of its numbers, in nats, and their count (batch).
 
-    scores: (batch, time, vocab). Equal neighbours are one number, then blanks are left out; what is behind an answer is `blank`.
+    scores: (batch, time, vocab). Equal neighbours are one number, then blanks are left out; of the steps of a number the surest one
+    tells its chances, `blank` apart. What is behind the count means nothing.
     Source: Graves et al. 2006, "Connectionist Temporal Classification", ICML, best path decoding.
     """
-    chance, best = scores.float().log_softmax(-1).max(-1)
+    every = scores.float().log_softmax(-1)
+    chance, best = every.max(-1)
     spoken = best != blank
     begins = spoken & (best != nn.functional.pad(best[:, :-1], (1, 0), value=blank))
-    lengths = begins.sum(1)
     place = begins.cumsum(1) * spoken  # 0 is where blanks are put aside
-    shape = (len(best), int(lengths.max()) + 1)
-    numbers = best.new_full(shape, blank).scatter_reduce(1, place, best * spoken, "amax", include_self=False)
-    sure = chance.new_full(shape, -torch.inf).scatter_reduce(1, place, chance, "amax")
-    return numbers[:, 1:], sure[:, 1:], lengths
+    shape = (len(best), int(begins.sum(1).max()) + 1)
+    surest = chance.new_full(shape, -torch.inf).scatter_reduce(1, place, chance, "amax").gather(1, place)
+    time = torch.where(chance == surest, torch.arange(best.shape[1], device=best.device), 0)
+    step = best.new_zeros(shape).scatter_reduce(1, place, time, "amax")[:, 1:]
+    found = every.gather(1, step[..., None].expand(-1, -1, every.shape[-1]))
+    found[..., blank] = -torch.inf
+    return found.log_softmax(-1), begins.sum(1)
+
+
+def refined(
+    fill: Callable[[Tensor], Tensor],
+    chances: Tensor,
+    lengths: Tensor,
+    *,
+    masked: int,
+    padding: int,
+    never: Sequence[int],
+    iterations: int = 1,
+    certain: float = 0.9,
+) -> Tensor:
+    """Numbers (batch, longest): the likeliest by `chances`, the uncertain ones weighed again by what `fill` says given all the others.
+
+    chances: (batch, longest, vocab), in nats. In every iteration after the first, places whose probability is below `certain` are
+    masked, and take the number of the highest sum of both log-probabilities. Source: Higuchi et al. 2020, arXiv:2005.08700, who let
+    `fill` alone decide; together they were better (LOG.md).
+    """
+    inside = torch.arange(chances.shape[1], device=lengths.device) < lengths[:, None]
+    sure, numbers = chances.max(-1)
+    numbers = numbers.masked_fill(~inside, padding)
+    with torch.no_grad():
+        for _ in range(1, iterations):
+            open_ = inside & (sure < math.log(certain))
+            if not open_.any():
+                break
+            scores = fill(numbers.masked_fill(open_, masked)).float()
+            scores[..., list(never)] = -torch.inf
+            chance, best = (scores.log_softmax(-1) + chances).log_softmax(-1).max(-1)
+            numbers, sure = torch.where(open_, best, numbers), torch.where(open_, chance, sure)
+    return numbers
 
 
 def mask_predict(
@@ -202,13 +239,11 @@ def mask_predict(
     padding: int,
     never: Sequence[int],
     iterations: int = 1,
-    start: tuple[Tensor, Tensor] | None = None,
 ) -> tuple[Tensor, Tensor]:
     """All places at once: numbers (batch, longest) and the mean log-probability of each answer, in nats.
 
     fill: numbers (batch, time) with `masked` places to scores (batch, time, vocab). With one iteration nothing is refined; with more,
-    each one masks the least probable places again, fewer every time. `never` are numbers that no answer may hold. `start` are numbers
-    and their log-probabilities that stand for the first iteration.
+    each one masks the least probable places again, fewer every time. `never` are numbers that no answer may hold.
     Source: Ghazvininejad et al. 2019, arXiv:1904.09324.
     """
     longest = int(lengths.max())
@@ -216,9 +251,7 @@ def mask_predict(
     numbers = torch.where(inside, masked, padding)
     sure = torch.zeros(numbers.shape, device=lengths.device)
     with torch.no_grad():
-        if start is not None:
-            numbers, sure = torch.where(inside, start[0], padding), start[1]
-        for turn in range(0 if start is None else 1, iterations):
+        for turn in range(iterations):
             if turn:
                 again = (lengths * (1 - turn / iterations)).long().clamp(min=1)
                 rank = sure.masked_fill(~inside, torch.inf).argsort(-1).argsort(-1)

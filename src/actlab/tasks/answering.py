@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from ..decoding import collapsed, greedy, hypotheses, mask_predict
+from ..decoding import collapsed, greedy, hypotheses, mask_predict, refined
 from ..models.transformer import END, MASKED, PADDING, START, UNKNOWN, Transformer
 from ._paths import over_paths
 
@@ -65,24 +65,23 @@ def answer_at_once(model: Transformer, source: Tensor, *, iterations: int, candi
 
     Without `stretch`: of a few lengths the one that is likeliest together with its tokens, with one iteration the likeliest length.
     (By the mean log-probability of the tokens alone, as published, three lengths were worse than one: word errors 44 % against 33 %.)
-    With `stretch`: what stands before the first end mark. Of a network with paths: the best path, which stands for the first iteration.
+    With `stretch`: what stands before the first end mark. Of a network with paths: the best path, refined where it is uncertain.
     """
     with torch.no_grad():
         memory, mask = model.encode(source)
 
-        def fill(lengths: Tensor, never: tuple[int, ...], start: Any = None) -> tuple[Tensor, Tensor]:
-            return mask_predict(
-                lambda target: model.decode(target, memory, mask)[0], lengths,
-                masked=MASKED, padding=PADDING, never=never, iterations=iterations, start=start,
-            )  # fmt: skip
+        def look(target: Tensor) -> Tensor:
+            return model.decode(target, memory, mask)[0]
+
+        def fill(lengths: Tensor, never: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+            return mask_predict(look, lengths, masked=MASKED, padding=PADDING, never=never, iterations=iterations)
 
         never = (PADDING, UNKNOWN, START, MASKED)
         if model.paths is not None:
             scores = model.path_scores(memory, mask)
             scores[..., [*never[1:], END]] = -torch.inf
-            numbers, sure, lengths = collapsed(scores, blank=PADDING)
-            if iterations > 1 and lengths.any():
-                numbers, _ = fill(lengths, (*never, END), (numbers, sure))
+            chances, lengths = collapsed(scores, blank=PADDING)
+            numbers = refined(look, chances, lengths, masked=MASKED, padding=PADDING, never=(*never, END), iterations=iterations)  # fmt: skip
             return [row[:n] for row, n in zip(numbers.tolist(), lengths.tolist(), strict=True)]
         if stretch is not None:
             lengths = (source != PADDING).sum(1)
