@@ -190,3 +190,15 @@ def test_the_beam_and_the_paths_agree_on_an_answer():
                 costs = [float(over_paths(scores[row : row + 1], torch.tensor([path]))) for path, _ in one]
                 sums = [0.7 * score - 0.3 * cost for (_, score), cost in zip(one, costs, strict=True)]
                 assert found[row] == one[sums.index(max(sums))][0]
+
+
+def test_a_run_begun_by_an_earlier_version_goes_on(cli, tmp_path):
+    """Its config does not know of paths: that is what no paths come to."""
+    data, run = small.data_for("pronunciation", tmp_path), tmp_path / "run"
+    train = ("train", "pronunciation", *data, "--set", "data.ctc=0", "--epochs", "2", "-q", "--out", run)
+    assert cli(*train).code == 0
+    config = (run / "config.toml").read_text()
+    assert "ctc = 0.0\n" in config
+    (run / "config.toml").write_text(config.replace("ctc = 0.0\n", ""))
+    assert cli(*train, "--resume").code == 0
+    assert "started with data.ctc = 0.0, not 0.5" in cli(*train, "--set", "data.ctc=0.5", "--resume").complaint(2)

@@ -10,7 +10,7 @@ from ..records import Run
 from ..train import Origin, Parts, fit
 from ..train.evaluation import Loss
 from ..train.show import Quiet, Show
-from .planning import Plan
+from .planning import Plan, read
 
 Place = str | Path | Callable[[], Path]
 
@@ -34,6 +34,7 @@ def train(
         recipe=plan.recipe,
         preset=plan.preset,
         plan=plan.model_dump(mode="json"),
+        completed=lambda earlier: read(earlier).model_dump(mode="json"),
         model=plan.model.name,
         arguments={"activation": plan.model.activation, **plan.model.arguments},
         **known,

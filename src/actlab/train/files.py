@@ -19,6 +19,7 @@ from .._files import cannot_write, write_whole
 from .._language import say
 from ..errors import ActlabError, UsageError, first_line
 from ..records import Epoch, Run
+from .origin import Origin
 
 
 class RunDirectory:
@@ -46,11 +47,11 @@ class RunDirectory:
         return files
 
     @classmethod
-    def reopen(cls, path: Path, plan: dict[str, Any]) -> "RunDirectory":
+    def reopen(cls, path: Path, origin: Origin) -> "RunDirectory":
         """A run to go on with; starts it anew if nothing was written yet. Raises UsageError if it was another run."""
         if not _holds_run(path):
-            return cls.create(path, plan)
-        before, now = flat(read_config(path)), flat(without_none(plan))
+            return cls.create(path, origin.plan)
+        before, now = (flat(without_none(one)) for one in (origin.completed(read_config(path)), origin.plan))
         changed = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
         if changed:
             name = changed[0]

@@ -1,5 +1,6 @@
 """Where a run comes from: what the record says beside the numbers."""
 
+from collections.abc import Callable
 from typing import Any
 
 from pydantic import Field
@@ -13,6 +14,8 @@ class Origin(Record):
     recipe: str = "own model"
     preset: str = ""
     plan: dict[str, Any] = Field(default_factory=dict)  # what `config.toml` holds, and a resumed run must equal
+    # a plan of an earlier version as this one has it: with what it did not know yet
+    completed: Callable[[dict[str, Any]], dict[str, Any]] = dict
     model: str = ""
     arguments: dict[str, Any] = Field(default_factory=dict)
     input_shape: tuple[int, ...] = ()

@@ -195,7 +195,7 @@ def _directory(place: Place, resume: bool, origin: Origin) -> RunDirectory | Non
     if place is None:
         return None
     path = Path(place() if callable(place) else place)
-    files = RunDirectory.reopen(path, origin.plan) if resume else RunDirectory.create(path, origin.plan)
+    files = RunDirectory.reopen(path, origin) if resume else RunDirectory.create(path, origin.plan)
     for name, content in origin.files.items():
         files.text(name, content)
     return files
