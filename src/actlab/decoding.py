@@ -147,11 +147,11 @@ def hypotheses(
                 for value, place in zip(best.tolist(), flat.tolist(), strict=True):
                     hypothesis, word = int(places[place // words]), place % words
                     if word == end:
-                        finished[row].append((_normalised(value, number + 1, length_penalty), paths[hypothesis]))
+                        finished[row].append((normalised(value, number + 1, length_penalty), paths[hypothesis]))
                     elif alive < width:
                         keep.append((hypothesis, value, word))
                         alive += 1
-                bound = _normalised(max(value for h, value, _ in keep if origin[h] == row), steps if length_penalty > 0 else number + 1, length_penalty)  # fmt: skip
+                bound = normalised(max(value for h, value, _ in keep if origin[h] == row), steps if length_penalty > 0 else number + 1, length_penalty)  # fmt: skip
                 done = len(finished[row]) >= width and max(finished[row])[0] >= bound
                 keep = [one for one in keep if origin[one[0]] != row] if done else keep
             if not keep:
@@ -161,7 +161,7 @@ def hypotheses(
             origin, sums = origin[chosen], torch.tensor([one[1] for one in keep], dtype=torch.float64)
             if number + 1 == steps:
                 for row, value, path in zip(origin.tolist(), sums.tolist(), paths, strict=True):
-                    finished[row].append((_normalised(value, steps, length_penalty), path))
+                    finished[row].append((normalised(value, steps, length_penalty), path))
                 break
             scores, grown = step(torch.tensor([one[2] for one in keep], device=first.device), select(grown, chosen))
         greedy_ones = _greedy_scored(step, first, state, end, steps, length_penalty)
@@ -265,7 +265,8 @@ def mask_predict(
     return numbers, (sure * inside).sum(-1) / lengths.clamp(min=1)
 
 
-def _normalised(total: float, length: int, penalty: float) -> float:
+def normalised(total: float, length: int, penalty: float) -> float:
+    """A sum of log-probabilities over ((5 + length) / 6) ** penalty; the length counts the end mark. Source: Wu et al. 2016, arXiv:1609.08144."""
     return total / ((5 + length) / 6) ** penalty
 
 
@@ -287,7 +288,7 @@ def _greedy_scored(step: StepFunction, first: Tensor, state: Any, end: int, step
         open_ &= number.cpu() != end
         if not open_.any():
             break
-    return [(_normalised(float(t), int(c), penalty), path) for t, c, path in zip(totals, counts, paths, strict=True)]
+    return [(normalised(float(t), int(c), penalty), path) for t, c, path in zip(totals, counts, paths, strict=True)]
 
 
 def _ranked(finished: list[tuple[float, list[int]]]) -> list[tuple[list[int], float]]:

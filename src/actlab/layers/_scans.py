@@ -12,7 +12,7 @@ from torch import Tensor
 
 from .._language import say
 from ..errors import UsageError
-from ._compiled_scans import loops
+from ._compiled import loops
 
 
 def _softmax_slope(y: Tensor, dy: Tensor) -> Tensor:

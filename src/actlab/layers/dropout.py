@@ -2,13 +2,14 @@
 
 import ctypes
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
 from torch.nn import functional as F
+
+from ._compiled import compiled
 
 _STEPS = 2**16
 _SMALL = 4096  # elements, below which torch is sooner done than an autograd node in Python
@@ -74,13 +75,13 @@ def _order(x: Tensor) -> torch.memory_format:
 
 
 def _one_pass(x: Tensor, seed: int, cut: int, order: torch.memory_format) -> Tensor:
-    compiled = _compiled()
+    loops = _loops()
     batched = _FUNC.is_functorch_wrapped_tensor(x) or _FUNC.is_legacy_batchedtensor(x)  # as gradients may be
-    if compiled is None or x.dtype not in _COMPILED or batched:
+    if loops is None or x.dtype not in _COMPILED or batched:
         return _fallen(x, seed, cut, order)
     x = x.contiguous(memory_format=order).resolve_neg()
     y = torch.empty_like(x)
-    compiled[x.dtype](x.data_ptr(), y.data_ptr(), x.numel(), seed, cut, _STEPS / (_STEPS - cut))
+    loops[x.dtype](x.data_ptr(), y.data_ptr(), x.numel(), seed, cut, _STEPS / (_STEPS - cut))
     return y
 
 
@@ -99,13 +100,10 @@ def _fallen(x: Tensor, seed: int, cut: int, order: torch.memory_format) -> Tenso
 
 
 @cache
-def _compiled() -> dict[torch.dtype, Any] | None:
+def _loops() -> dict[torch.dtype, Any] | None:
     """The loops by dtype, compiled at first use and kept in torch's compiler cache; None without a compiler."""
-    from torch._inductor.codecache import CppCodeCache
-
-    try:
-        found = CppCodeCache.load((Path(__file__).parent / "dropout.cpp").read_text(), device_type="cpu")
-    except Exception:  # no compiler, a compiler too old, no space: nothing but speed is lost
+    found = compiled("dropout")
+    if found is None:
         return None
     loops = {}
     for dtype, name in _COMPILED.items():

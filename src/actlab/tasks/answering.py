@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from ..decoding import collapsed, greedy, hypotheses, mask_predict, refined
+from ..decoding import collapsed, greedy, hypotheses, mask_predict, normalised, refined
 from ..models.transformer import END, MASKED, PADDING, START, UNKNOWN, Transformer
 from ._paths import over_paths
 
@@ -41,17 +41,22 @@ def answer_by_steps(model: Transformer, source: Tensor, *, width: int | None, le
         return greedy(step, first, state, end=END, steps=steps)
     found = hypotheses(step, first, state, end=END, steps=steps, width=width, length_penalty=length_penalty)
     if model.paths is not None:
-        found = _agreed(model.path_scores(state[0], (source != PADDING)[:, None]), found)
+        found = _agreed(model.path_scores(state[0], (source != PADDING)[:, None]), found, length_penalty)
     return [max(one, key=lambda pair: pair[1])[0] for one in found]
 
 
-def _agreed(scores: Tensor, found: list[list[tuple[list[int], float]]]) -> list[list[tuple[list[int], float]]]:
+def _agreed(
+    scores: Tensor, found: list[list[tuple[list[int], float]]], length_penalty: float
+) -> list[list[tuple[list[int], float]]]:
     """The hypotheses of each row with the log-probability of their paths added, by its share."""
     rows = torch.tensor([row for row, one in enumerate(found) for _ in one], device=scores.device)
     answers = [torch.tensor(path, dtype=torch.long) for one in found for path, _ in one]
     targets = pad_sequence(answers, batch_first=True).to(scores.device)
     costs = iter(over_paths(scores[rows], targets).tolist())
-    return [[(path, (1 - _PATHS) * score - _PATHS * next(costs)) for path, score in one] for one in found]
+    return [
+        [(path, (1 - _PATHS) * score + _PATHS * normalised(-next(costs), len(path) + 1, length_penalty)) for path, score in one]
+        for one in found
+    ]  # fmt: skip
 
 
 def places_of(source: int, stretch: float, longest: int | None = None) -> int:
