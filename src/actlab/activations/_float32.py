@@ -29,6 +29,14 @@ _EXP = (
 )
 # (tanh(z) - z) / z^3 by powers of z^2, z < 0.6, within 2.7e-9
 _TANH = (-0.3333329927209314, 0.13331958243212488, -0.05378668360468984, 0.020805384679219722, -0.005905868500975783)
+# (z - tanh(z)) / z^3 by powers of z^2, z < 1.2, within 7.6e-10: the first coefficient as a float32 with its rest, and the others
+_SHRUNK_FIRST = (0.3333333432674408, -1.0186103516218736e-08)
+_SHRUNK = (
+    -0.13333329820835627, 0.053967436689520275, -0.02186201592742805, 0.008827959364348385,
+    -0.0034941990467227315, 0.0012841131425091027, -0.0003914307689221574, 8.24782720774017e-05, -8.532672266848827e-06,
+)  # fmt: skip
+# log(cosh(z/2)) / z^2 by powers of z^2, z < 1, within 4.6e-11
+_LOG_COSH = (0.12499999999432779, -0.005208332919038122, 0.0003472173127727739, -2.6330316556449053e-05, 2.093208380499449e-06, -1.4032728084206562e-07)  # fmt: skip
 # erf(z) / z by powers of z^2, z < 1, within 1.2e-9: the first coefficient as a float32 with its rest, and the others
 _ERF_FIRST = (1.1283791065216064, 5.939201197513455e-08)
 _ERF = (
@@ -143,6 +151,24 @@ def tanh(x: Tensor) -> Tensor:
     return torch.where(size < 0.55, near, torch.copysign(1 - 2 * e / (1 + e), x))
 
 
+def tanh_excess(square: Tensor) -> Tensor:
+    """tanh(z) / z - 1 for a square z^2 below 0.36."""
+    return square * polynomial(square, _TANH)
+
+
+def tanh_shrunk(x: Tensor) -> Tensor:
+    """x - tanh(x)."""
+    size = x.abs()
+    square = x * x
+    cube = square * x
+    lost = fma(square, x, -cube) + fma(x, x, -square) * x
+    inner = fma(square, polynomial(square, _SHRUNK), _SHRUNK_FIRST[1])
+    e = exp(-2 * size)
+    far = torch.copysign((size - 1) + 2 * e / (1 + e), x)
+    near = fma(cube, _SHRUNK_FIRST[0], fma(cube, inner, lost * (_SHRUNK_FIRST[0] + inner)))
+    return torch.where(size < 1.2, near, far)
+
+
 def log1p(x: Tensor) -> Tensor:
     """ln(1 + x), for x from -0.9 on."""
     large = x > 2.0**64
@@ -160,6 +186,26 @@ def log1p(x: Tensor) -> Tensor:
 def log1p_unit(e: Tensor) -> Tensor:
     """ln(1 + e), for e from 0 to 1: without taking numbers apart."""
     return e * polynomial(e, _LOG_UNIT)
+
+
+def log1p_excess(e: Tensor) -> Tensor:
+    """ln(1 + e) / e - 1, for e from 0 to 1."""
+    return e * polynomial(e, _LOG_UNIT[1:])
+
+
+def log_cosh(x: Tensor) -> Tensor:
+    """ln(cosh(x / 2)) for |x| below 1."""
+    square = x * x
+    return square * polynomial(square, _LOG_COSH)
+
+
+def erf_parts(x: Tensor, low: Number) -> tuple[Tensor, Tensor]:
+    """erf(x + low) for |x| below 1, as a pair."""
+    square = x * x
+    high = _ERF_FIRST[0] * x
+    rest = x * fma(square, polynomial(square, _ERF), _ERF_FIRST[1])
+    lost = fma(x, _ERF_FIRST[0], -high) + rest
+    return high, lost if is_none(low) else lost + _ERF_FIRST[0] * exp(-square) * low
 
 
 def rough_expm1(x: Tensor) -> Tensor:
@@ -190,9 +236,9 @@ def atan(x: Tensor) -> Tensor:
 
 
 def normal_tail(
-    square: Tensor, low: Number, t: Tensor, weight: Tensor | None = None, *, careful: bool = False
-) -> Tensor:
-    """weight Phi(-t) for t >= 0, given -t^2/2 as square + low. If `careful`, what quotients leave out is put back."""
+    square: Tensor, low: Number, t: Tensor, weight: Tensor | None = None, weight_low: Number = 0.0, *, t_low: Number = 0.0, careful: bool = False
+) -> Tensor:  # fmt: skip
+    """(weight + weight_low) Phi(-(t + t_low)) for t >= 0, given -(t + t_low)^2/2 as square + low. If `careful`, what quotients leave out is put back."""
     t = t.clamp(max=15)
     below = t + 3.5
     inverse = 1 / below
@@ -203,7 +249,10 @@ def normal_tail(
         return tail if weight is None else tail * weight
     back = below - t
     missing = (t - (below - back)) + (3.5 - back)  # of `below`, and of `above` it is t - (above + 3.5)
-    s_low = ((fma(-s, below, above) + (t - (above + 3.5))) - s * missing) * inverse
+    lost = t - (above + 3.5)
+    if not is_none(t_low):
+        missing, lost = missing + t_low, lost + t_low
+    s_low = ((fma(-s, below, above) + lost) - s * missing) * inverse
     inner = polynomial(s, _TAIL[1:])
     value = fma(inner, s, _TAIL[0])
     value_low = fma(inner, s, _TAIL[0] - value) + s_low * polynomial(s, _TAIL_SLOPE)
@@ -212,7 +261,8 @@ def normal_tail(
     if weight is None:
         return exp(square, low, factor, factor_low)
     product = factor * weight
-    return exp(square, low, product, fma(factor, weight, -product) + factor_low * weight)
+    rest = fma(factor, weight, -product) + factor_low * weight
+    return exp(square, low, product, rest if is_none(weight_low) else fma(factor, weight_low, rest))
 
 
 def erf(x: Tensor) -> Tensor:

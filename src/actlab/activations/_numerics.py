@@ -4,7 +4,7 @@ A pair (high, low) stands for high + low. Where `high` is not finite, `low` is 0
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from threading import get_ident
 
@@ -153,31 +153,34 @@ def minus_square(x: Tensor) -> Pair:
     return negated(product(x, x))
 
 
-def sigmoid(pair: Pair, weight: Tensor | None = None) -> Tensor:
-    """weight / (1 + exp(-(high + low))), accurate on both sides."""
+def sigmoid(pair: Pair, weight: Tensor | None = None, weight_low: Number = 0.0) -> Tensor:
+    """(weight + weight_low) / (1 + exp(-(high + low))), accurate on both sides."""
     right = pair[0] >= 0
     e = exp(minus_abs(pair))
     whole = 1 + e
     rest = (1 - whole) + e
     if precision() == "fused":  # one division for both quotients
-        part = torch.where(
-            right, 1.0 if weight is None else weight, e if weight is None else exp(minus_abs(pair), weight)
-        )
+        part = torch.where(right, torch.ones_like(e), e) if weight is None else weight
         inverse = 1 / whole
         quotient = part * inverse
-        missing = (float32.fma(-quotient, whole, part) - quotient * rest) * inverse
-        return quotient + (missing if weight is None else _low(quotient, missing))  # only a weight may be infinite
+        missing = (float32.fma(-quotient, whole, part) - quotient * rest + weight_low) * inverse
+        if weight is None:
+            return quotient + missing
+        missing = _low(quotient, missing)  # only a weight may be infinite
+        return torch.where(right, quotient + missing, exp(minus_abs(pair), quotient, missing))
     quotient = torch.where(right, torch.ones_like(e), e) / whole
     if precision() == "exact":
         quotient = quotient - quotient * (rest / whole)
-    return quotient if weight is None else quotient * weight
+    if weight is None:
+        return quotient
+    return quotient * weight if float32.is_none(weight_low) else quotient * weight + quotient * weight_low
 
 
 def bell(e: Tensor) -> Tensor:
     """e / (1 + e)^2, for e up to 1, with what the sum leaves out put back."""
-    whole = 1 + e
     if precision() != "exact":
-        return e / (whole * whole)
+        return e / (1 + e * (2 + e))
+    whole = 1 + e
     quotient = e / whole
     return (quotient - 2 * quotient * (((1 - whole) + e) / whole)) / whole
 
@@ -187,14 +190,45 @@ def log1p_unit(e: Tensor) -> Tensor:
     return torch.log1p(e) if precision() == "exact" or e.dtype != torch.float32 else float32.log1p_unit(e)
 
 
-def sech_squared(pair: Pair) -> Tensor:
-    """1 / cosh(high + low)^2; 1 - tanh^2 would be 0 from 9 on in float32."""
-    return 4 * bell(exp(minus_abs((2 * pair[0], 2 * pair[1]))))
+def log1p_excess(e: Tensor) -> Tensor:
+    """ln(1 + e) / e - 1, for e from 0 to 1."""
+    return float32.log1p_excess(e) if is_kernel_in_float32(e) else _ratio(torch.log1p, e) - 1
 
 
-def gauss(x: Tensor) -> Tensor:
-    """exp(-x^2)."""
-    return exp(minus_square(x.clamp(-40, 40)))  # beyond, it is 0 in every type
+def tanh_excess(z: Tensor) -> Tensor:
+    """tanh(z) / z - 1, for |z| below 0.6."""
+    return float32.tanh_excess(z * z) if is_kernel_in_float32(z) else _ratio(torch.tanh, z) - 1
+
+
+def is_kernel_in_float32(x: Tensor) -> bool:
+    """Whether a kernel is traced that computes in float32."""
+    return precision() != "exact" and x.dtype == torch.float32
+
+
+def _ratio(function: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:
+    """f(z) / z of an odd function with slope 1 at 0."""
+    size = z.abs().clamp(min=torch.finfo(z.dtype).tiny)
+    return function(size) / size
+
+
+def lacking(pair: Pair) -> Tensor:
+    """1 - tanh(high + low), for high > 0."""
+    return 2 * sigmoid((-2 * pair[0], -2 * pair[1]))
+
+
+def sech_squared(pair: Pair, weight: Tensor | None = None, weight_low: Number = 0.0) -> Tensor:
+    """(weight + weight_low) / cosh(high + low)^2; 1 - tanh^2 would be 0 from 9 on in float32."""
+    falling = minus_abs((2 * pair[0], 2 * pair[1]))
+    e = exp(falling)
+    if weight is None or precision() == "exact":
+        squared = 4 * bell(e)
+        return squared if weight is None else squared * weight + squared * weight_low
+    return 4 * exp(falling, weight, weight_low) / (1 + e * (2 + e))
+
+
+def gauss(x: Tensor, weight: Tensor | None = None) -> Tensor:
+    """weight exp(-x^2)."""
+    return exp(minus_square(x.clamp(-40, 40)), weight)  # beyond, it is 0 in every type
 
 
 def alone(x: Tensor) -> Pair:
@@ -211,32 +245,44 @@ _SQRT_HALF = math.sqrt(0.5)
 _SQRT_HALF_LOW = -4.833646656726457e-17  # sqrt(1/2) - float(sqrt(1/2))
 
 
-def normal_cdf(pair: Pair, weight: Tensor | None = None) -> Tensor:
-    """weight times the distribution function of the standard normal at high + low, accurate in the left tail.
+def normal_cdf(pair: Pair, weight: Tensor | None = None, weight_low: Number = 0.0) -> Tensor:
+    """weight + weight_low times the distribution function of the standard normal at high + low, accurate in the left tail.
 
     erfc amplifies an error of its argument z by about 2 z^2, so what rounding leaves out of z is put back by the first derivative;
     -erfc'(z)/erfc(z) lies within 4 % of z + sqrt(z^2 + 4/pi) for z > 0 (Abramowitz & Stegun 7.1.13).
     """
-    if precision() != "exact" and pair[0].dtype == torch.float32:
-        return _normal_cdf_in_float32(pair, weight)
+    if is_kernel_in_float32(pair[0]):
+        return _normal_cdf_in_float32(pair, weight, weight_low)
     z, low = scaled(negated(pair), _SQRT_HALF)
     low = low - pair[0].clamp(-40, 40) * _SQRT_HALF_LOW
     ratio = z.clamp(0, 30)
     ratio = ratio + torch.sqrt(ratio * ratio + 4 / math.pi)
     tail = torch.special.erfc(z)
     result = 0.5 * (tail - torch.where(z > 0.5, tail * low * ratio, torch.zeros_like(z)))
-    return result if weight is None else weight * result
+    if weight is None:
+        return result
+    return weight * result if float32.is_none(weight_low) else weight * result + weight_low * result
 
 
-def normal_density(pair: Pair, weight: Tensor | None = None) -> Tensor:
-    """weight times the density of the standard normal at high + low."""
-    z = pair[0].clamp(-40, 40)  # beyond, it is 0 in every type
+def normal_cdf_near_zero(x: Tensor, weight: Tensor, weight_low: Number = 0.0) -> Tensor:
+    """weight + weight_low times the distribution function of the standard normal at x, for |x| below 1.41."""
+    if not is_kernel_in_float32(x):
+        return normal_cdf(alone(x), weight, weight_low)
+    high, low = float32.erf_parts(*scaled(alone(x), _SQRT_HALF))
+    high, rest = total(0.5 * high, 0.5)
+    result, lost = scaled((high, rest + 0.5 * low), weight)
+    return result + (lost + high * weight_low)
+
+
+def normal_density(pair: Pair, weight: Tensor | None = None, weight_low: Number = 0.0) -> Tensor:
+    """weight + weight_low times the density of the standard normal at high + low."""
+    z, rest = within(pair, 40)  # beyond, it is 0 in every type
     high, low = minus_square(z)
     low = 0.5 * low
-    exponent = (0.5 * high, low if float32.is_none(pair[1]) else low - z * pair[1])
+    exponent = (0.5 * high, low if float32.is_none(rest) else low - z * rest)
     if weight is None:
         return 0.3989422804014327 * exp(exponent)
-    return exp(exponent, *product(weight, 0.3989422804014327))
+    return exp(exponent, *scaled((weight, weight_low), 0.3989422804014327))
 
 
 def polynomial(x: Tensor, coefficients: Sequence[float]) -> Tensor:
@@ -249,6 +295,12 @@ def polynomial(x: Tensor, coefficients: Sequence[float]) -> Tensor:
     return result
 
 
+def beyond(x: Pair, root: tuple[float, float]) -> Tensor:
+    """x - root, with every digit kept near it; `root` is a pair."""
+    high, low = root if precision() == "exact" else _short(root[0])
+    return (x[0] - high) + (x[1] - low)
+
+
 def near(x: Pair, root: tuple[float, float], coefficients: Sequence[float]) -> tuple[Tensor, Tensor]:
     """Where x lies near a root, and there the function with that root and these Taylor coefficients from the first on.
 
@@ -259,19 +311,23 @@ def near(x: Pair, root: tuple[float, float], coefficients: Sequence[float]) -> t
         "fused": (0.7, 1e-9),
         "plain": (0.4, 1e-9 if x[0].dtype == torch.float64 else 3e-6),
     }[precision()]
-    high, low = root if precision() == "exact" else _short(root[0])
-    d = (x[0] - high) + (x[1] - low)
+    d = beyond(x, root)
     close = d.abs() < width
     d = torch.where(close, d, torch.zeros_like(d))
     enough = [one for place, one in enumerate(coefficients) if abs(one) * width**place >= least * abs(coefficients[0])]
     return close, d * polynomial(d, enough)
 
 
-def _normal_cdf_in_float32(pair: Pair, weight: Tensor | None) -> Tensor:
+def _normal_cdf_in_float32(pair: Pair, weight: Tensor | None, weight_low: Number) -> Tensor:
     """The same within kernels, where erfc would be dear."""
-    x = pair[0].clamp(-20, 20)
+    x, rest = within(pair, 20)
     square, low = product(x, x)
-    low = -0.5 * low if float32.is_none(pair[1]) else -0.5 * low - x * pair[1]
+    t_low: Number = 0.0
+    low = -0.5 * low
+    if not float32.is_none(rest):
+        low, t_low = low - x * rest, torch.where(x < 0, -rest, rest)
     bounded = None if weight is None else weight.clamp(-1e30, 1e30)  # infinity times a tail of 0 is no number
-    tail = float32.normal_tail(-0.5 * square, low, x.abs(), bounded, careful=precision() == "fused")
-    return torch.where(x > 0, (1 if weight is None else weight) - tail, tail)
+    tail = float32.normal_tail(
+        -0.5 * square, low, x.abs(), bounded, weight_low, t_low=t_low, careful=precision() == "fused"
+    )
+    return torch.where(x > 0, (1 if weight is None else weight) - (tail - weight_low), tail)

@@ -218,6 +218,7 @@ def _(x: Tensor) -> Tensor:
 @activation(
     formula="exp(-x^2)",
     double=True,
+    single=True,
     source="Broomhead & Lowe 1988, radial basis function networks",
     zh="高斯钟形：零点为 1，两侧迅速衰减；径向基函数网络使用。",
     teaching=Teaching(
@@ -240,7 +241,7 @@ def gaussian(x: Tensor) -> Tensor:
 
 @gaussian.slope
 def _(x: Tensor) -> Tensor:
-    return -2 * x.clamp(-40, 40) * exact.gauss(x)
+    return exact.gauss(x, -2 * x.clamp(-40, 40))
 
 
 @gaussian.side
@@ -259,7 +260,7 @@ def _(x: Tensor) -> Tensor:
     x = x.clamp(-40, 40).abs()
     high, low = exact.total(x, -0.7071067811865476)
     less = high + (low + 4.833646656726457e-17)  # |x| - sqrt(1/2), whose float64 is too large by that much
-    return 4 * less * (x + 0.7071067811865476) * exact.gauss(x)
+    return exact.gauss(x, 4 * less * (x + 0.7071067811865476))
 
 
 @activation(

@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor
 
+from . import _float32 as float32
 from . import _numerics as exact
 from ._catalogue import activation
 from ._spec import Bound, Positive
@@ -53,6 +54,7 @@ def _(x: Tensor, b: float) -> Tensor:
     formula="log(1 + exp(x)) - log(2)",
     source="Schütt et al. 2017, SchNet, arXiv:1706.08566",
     double=True,
+    single=True,
     bounds={"value": Bound(4, "1/2", "the two logarithms cancel at zero; ten times better there by log1p(expm1(x)/2)")},
     zh="过原点的 softplus。",
     teaching=Teaching(
@@ -70,8 +72,10 @@ def _(x: Tensor, b: float) -> Tensor:
 )
 def shifted_softplus(x: Tensor) -> Tensor:
     """Softplus moved down to pass through the origin."""
-    near = torch.log1p(0.5 * torch.expm1(x.clamp(-30, 1)))
     far = x.clamp(min=0) + (exact.log1p_unit(torch.exp(-x.abs())) - math.log(2))
+    if exact.is_kernel_in_float32(x):
+        return torch.where(x.abs() < 1, 0.5 * x + float32.log_cosh(x), far)
+    near = torch.log1p(0.5 * torch.expm1(x.clamp(-30, 1)))
     return torch.where((x > -30) & (x < 1), near, far)
 
 
@@ -93,6 +97,7 @@ def _(x: Tensor) -> Tensor:
 @activation(
     formula="sqrt(log(1 + exp(x)))",
     double=True,
+    single=True,
     bounds={"curve": Bound(8, "1/8", "two terms cancel where it passes through zero")},
     source="DeepSeek-AI 2026, DeepSeek-V4 (routing scores); Hugging Face's sqrtsoftplus",
     also=("sqrtsoftplus",),
@@ -112,16 +117,16 @@ def _(x: Tensor) -> Tensor:
 )
 def sqrt_softplus(x: Tensor) -> Tensor:
     """Square root of softplus: always positive, growing ever slower."""
-    return torch.exp(0.5 * x.clamp(max=0)) * torch.sqrt(_sqrt_softplus_parts(x)[0])
+    root = torch.sqrt(_sqrt_softplus_parts(x)[0])
+    return torch.where(x < 0, exact.exp(exact.alone(0.5 * x.clamp(max=0)), root), root)
 
 
 def _sqrt_softplus_parts(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """softplus, its first and its second derivative, divided by exp(min(x, 0)), which all of them are proportional to on the left."""
     e = torch.exp(-x.abs())
-    scale = torch.where(x < 0, e, torch.ones_like(e)).clamp(min=torch.finfo(x.dtype).tiny)
-    soft = (x.clamp(min=0) + exact.log1p_unit(e)) / scale
+    ratio = 1 + exact.log1p_excess(e)
     return (
-        torch.where((x < 0) & (e < scale), torch.ones_like(e), soft),
+        torch.where(x < 0, ratio, x + e * ratio),
         1 / (1 + e),
         torch.where(x < 0, 1 / (1 + e).square(), e / (1 + e).square()),
     )
@@ -289,6 +294,7 @@ def _(x: Tensor, b: float) -> Tensor:
 @activation(
     formula="x - tanh(x)",
     double=True,
+    single=True,
     source="listed in Torch7's nn since 2012",
     also=("tanhshrink",),
     zh="输入减去其双曲正切：零点附近几乎为零，远处与输入相差 1。",
@@ -307,6 +313,8 @@ def _(x: Tensor, b: float) -> Tensor:
 )
 def tanh_shrink(x: Tensor) -> Tensor:
     """The input less its tanh: almost nothing near zero, one less than the input far away."""
+    if exact.is_kernel_in_float32(x):
+        return float32.tanh_shrunk(x)
     small = x.clamp(-1.5, 1.5)
     square = small * small
     fraction = torch.full_like(

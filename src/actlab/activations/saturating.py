@@ -100,6 +100,7 @@ def _(x: Tensor) -> Tensor:
 @activation(
     formula="A * tanh(S * x)",
     double=True,
+    single=True,
     source="LeCun 1989, Generalization and network design strategies; Efficient BackProp 1998, section 4.4",
     also=("scaled_tanh",),
     zh="缩放的双曲正切：f(±1) 约为 ±1，使目标值落在仍有斜率的区间。",
@@ -118,14 +119,19 @@ def _(x: Tensor) -> Tensor:
 )
 def lecun_tanh(x: Tensor, A: Positive = 1.7159, S: Positive = 2 / 3) -> Tensor:
     """Hyperbolic tangent scaled so that f(1) is about 1 and f(-1) about -1, the targets, where it is still steep."""
-    high, low = exact.product(x, S)
-    y = torch.tanh(high)
-    return exact.times(y + low * (1 - y * y), A)
+    pair = exact.within(exact.product(x, S), 800)
+    near = exact.times(x + x * exact.tanh_excess(pair[0].clamp(-0.6, 0.6)), A * S)
+    right = pair[0] >= 0
+    high, low = exact.product(exact.lacking(exact.negated(exact.minus_abs(pair))), -A)
+    first, rest = exact.total(high, A)
+    far = first + (rest + low)
+    return torch.where(pair[0].abs() < 0.58, near, torch.where(right, far, -far))
 
 
 @lecun_tanh.slope
 def _(x: Tensor, A: float, S: float) -> Tensor:
-    return exact.times(exact.sech_squared(exact.product(x, S)), A * S)
+    weight = exact.total(torch.zeros_like(x), A * S)
+    return exact.sech_squared(exact.within(exact.product(x, S), 800), *weight)
 
 
 @lecun_tanh.from_output()
@@ -135,7 +141,7 @@ def _(y: Tensor, A: float, S: float) -> Tensor:
 
 @lecun_tanh.curve
 def _(x: Tensor, A: float, S: float) -> Tensor:
-    high, low = exact.product(x, S)
+    high, low = exact.within(exact.product(x, S), 800)
     y = torch.tanh(high)
     return -2 * (A * S * S) * ((y + low * (1 - y * y)) * exact.sech_squared((high, low)))
 
@@ -350,6 +356,7 @@ def _(x: Tensor) -> Tensor:
 @activation(
     formula="Phi((x - mu) / sigma)",
     double=True,
+    single=True,
     source="Ma et al. 2022, Mega, arXiv:2209.10655, eq. 9",
     zh="正态分布函数，在 Mega 中代替注意力的 softmax。",
     teaching=Teaching(
@@ -378,7 +385,7 @@ def _standardised(x: Tensor, mu: float, sigma: float) -> exact.Pair:
 
 @laplace.slope
 def _(x: Tensor, mu: float, sigma: float) -> Tensor:
-    return exact.normal_density(_standardised(x, mu, sigma)) / sigma
+    return exact.normal_density(_standardised(x, mu, sigma), torch.full_like(x, 1 / sigma))
 
 
 @laplace.curve

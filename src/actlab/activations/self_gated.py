@@ -3,24 +3,69 @@
 import torch
 from torch import Tensor
 
+from . import _float32 as float32
 from . import _numerics as exact
 from ._catalogue import activation
 from ._spec import Bound
 from ._teaching import Teaching, Text
 from .gated import gelu
 
+# Taylor coefficients of first derivatives at their root (left of zero), from the linear one on, and the root as a pair.
+_SERF_ROOT = (-1.193059968928188, 3.096701676302884e-17)
+_SERF = (
+    0.30150488936299114, 0.23161220121136644, 0.04754569104272783, -0.02333420603137727, -0.018713084036873454,
+    -0.0045245316310397665, 0.0008716960652536173, 0.0010481488697435962, 0.0003321028840029553,
+    -1.201569744729671e-06, -4.460454909427938e-05, -1.8353874297258704e-05, -1.8900340116276782e-06,
+    1.4864871567878862e-06, 8.121718667121073e-07, 1.419464800354989e-07, -3.850673461878466e-08,
+    -3.041607803377354e-08, -7.068861505124413e-09, 6.969587341059505e-10, 1.004636539650687e-09,
+)  # fmt: skip
+# What erf(softplus(x)) / exp(x) for x < 0 and erf'(softplus(x)) / (1 + exp(x)) for x < -1.2 have more than 2/sqrt(pi), by powers of
+# exp(x) from the first on, within 4e-10
+_SERF_GATE = (
+    -0.5641895895959067, -1.2707861053451452e-06, 0.2821302660610586, -0.32010200808109546,
+    0.2374918269021136, -0.13193443644151578, 0.05371001869645575, -0.014282676347930321, 0.0018399920553472681,
+)  # fmt: skip
+_SERF_RISE = (
+    -1.1283792488226618, 5.071051167156171e-06, 1.1282606829143882, -1.5972273090886118,
+    1.4034027880881101, -0.8454682913749049, 0.27894986294973767,
+)  # fmt: skip
+_PHISH_ROOT = (-1.1954312013879125, 2.1854420556614362e-17)
+_PHISH = (
+    -0.3656367174811648, -0.1776850712428067, 0.25286808359954827, 0.1925078107758416, -0.02483975372480605,
+    -0.044134741064458714, 0.01110137295580288, 0.015185900610611062, -0.0033783214189499738, -0.006663081604458299,
+    -0.0006257406385057635, 0.0017683276974878564, 0.0004342836335362684, -0.00045755446013156413,
+    -0.00016814893285706104, 0.00013749085160011027, 7.878198173118268e-05, -2.983764594622737e-05,
+    -2.895361350091192e-05, 4.171917515645926e-06, 8.886539948231557e-06, -1.6877679454478255e-07,
+    -2.722106171838954e-06, -3.2524061277884146e-07, 7.800438946373232e-07,
+)  # fmt: skip
+_TANH_EXP_ROOT = (-1.078860058464624, -9.55786742622646e-17)
+_TANH_EXP = (
+    0.3525036331603062, 0.3252269138875309, 0.10786032936442337, -0.022875972060733378, -0.045645387693479984,
+    -0.025487703563799875, -0.005629789964385507, 0.0027715928931243703, 0.0034002744090071715,
+    0.0016641690502916502, 0.0003022982929299591, -0.00020187575175518, -0.0002119141773405725,
+    -9.603493263295568e-05, -1.4793194852334724e-05, 1.2648096951420702e-05, 1.199038537801436e-05,
+    5.117352696013257e-06, 6.583189042202188e-07, -7.361671974228515e-07, -6.414512678013859e-07,
+    -2.591753324811976e-07, -2.663092428565792e-08, 4.091566016278119e-08, 3.3078729851337745e-08,
+)  # fmt: skip
+_LOGISH_ROOT = (-1.3724541370256922, 7.791774027651745e-17)
+_LOGISH = (
+    0.18341467184783952, 0.1086792851437427, 0.0031532229721794197, -0.014993584924528795, -0.0036799106328445352,
+    0.0010926871777721774, 0.0006480649192691449, 2.6202415640500867e-06, -6.977769910677737e-05,
+    -1.3134751301047094e-05, 4.806711643517166e-06, 2.171439813856842e-06, -9.908635711857965e-08,
+    -2.276720076474392e-07, -2.8274044753511172e-08, 1.6885978196675094e-08, 5.3055020708494535e-09,
+    -7.353789737621014e-10, -5.938815976911703e-10,
+)  # fmt: skip
+_ELISH_ROOT = (-0.881373587019543, 2.250545892825866e-17)
+_TWO_OVER_ROOT_PI = 1.1283791670955126
 _TERMS = "terms of opposite sign cancel where it passes through zero"
-
-
-def _softplus(x: Tensor) -> Tensor:
-    return x.clamp(min=0) + exact.log1p_unit(torch.exp(-x.abs()))
 
 
 @activation(
     formula="x * erf(log(1 + exp(x)))",
     source="Nag, Bhattacharyya, Mukherjee & Kundu 2023, SERF, WACV, arXiv:2108.09598",
     double=True,
-    bounds={"slope": Bound(8, "1/2", _TERMS), "curve": Bound(32, "1", _TERMS)},
+    single=True,
+    bounds={"curve": Bound(32, "1", _TERMS)},
     zh="输入乘以其 softplus 的误差函数，与 mish 相近。",
     teaching=Teaching(
         good=Text(
@@ -38,42 +83,70 @@ def _softplus(x: Tensor) -> Tensor:
 def serf(x: Tensor) -> Tensor:
     """Input times the error function of its softplus; close to mish."""
     low = x.clamp(min=-800)
-    far = exact.exp(
-        exact.alone(low.clamp(max=0)), 1.1283791670955126 * low
-    )  # erf(p) is 2 p / sqrt(pi), and p is exp(x)
-    return torch.where(low < -40, far, low * torch.special.erf(_softplus(low)))
+    p = _serf_inner(low)
+    left = exact.exp(exact.alone(low.clamp(max=0)), *_serf_gate(low, low))
+    if exact.is_kernel_in_float32(low):
+        left = torch.where(low < -1.2, left, sum(exact.scaled(float32.erf_parts(p[0].clamp(max=0.7), p[1]), low)))
+    return torch.where(low < 0, left, low - low.clamp(max=800) * _serf_rest(p))
 
 
-def _serf_parts(x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """softplus p, its slope s, erf(p), erf'(p)."""
-    p = _softplus(x)
-    return (
-        p,
-        exact.logistic(x),
-        torch.special.erf(p),
-        1.1283791670955126 * exact.gauss(p),
-    )
+def _serf_inner(x: Tensor) -> exact.Pair:
+    """softplus(x)."""
+    e = torch.exp(-x.abs())
+    part, lost = exact.total(e * exact.log1p_excess(e), e)
+    high, low = exact.total(part, x.clamp(min=0))
+    return high, low + lost
+
+
+def _serf_rest(p: exact.Pair) -> Tensor:
+    """1 - erf(p), for p > 0."""
+    return 2 * exact.normal_cdf(exact.scaled(exact.negated(p), 1.4142135623730951))
+
+
+def _serf_bell(p: exact.Pair, weight: Tensor) -> Tensor:
+    """weight erf'(p)."""
+    return exact.normal_density(exact.scaled(p, 1.4142135623730951), 2.8284271247461903 * weight)
+
+
+def _serf_gate(x: Tensor, factor: Tensor) -> exact.Pair:
+    """factor erf(softplus(x)) / exp(x), for x < 0."""
+    e = torch.exp(x.clamp(max=0))
+    if exact.is_kernel_in_float32(x):
+        high, low = exact.product(factor, _TWO_OVER_ROOT_PI)
+        return high, low + factor * (e * exact.polynomial(e, _SERF_GATE))
+    p = e + e * exact.log1p_excess(e)
+    return factor * torch.where(p > 1e-30, torch.special.erf(p) / e.clamp(min=1e-30), _TWO_OVER_ROOT_PI), 0.0
 
 
 @serf.slope
 def _(x: Tensor) -> Tensor:
     x = x.clamp(-800, 800)
-    _, s, y, bell = _serf_parts(x)
-    return y + x * (bell * s)
+    p = _serf_inner(x)
+    e = torch.exp(x.clamp(max=0))
+    if exact.is_kernel_in_float32(x):
+        high, low = exact.product(1 + x, _TWO_OVER_ROOT_PI)
+        weight = high + (low + e * (exact.polynomial(e, _SERF_GATE) + x * exact.polynomial(e, _SERF_RISE)))
+    else:
+        weight = _serf_gate(x, torch.ones_like(x))[0] + _serf_bell(p, x / (1 + e))
+    left = exact.exp(exact.alone(x.clamp(max=0)), weight)
+    right = (1 - _serf_rest(p)) + _serf_bell(p, x * exact.logistic(x))
+    close, series = exact.near(exact.alone(x), _SERF_ROOT, _SERF)
+    return torch.where(close, series, torch.where(x < -1.2, left, right))
 
 
 @serf.curve
 def _(x: Tensor) -> Tensor:
     x = x.clamp(-800, 800)
-    p, s, _, bell = _serf_parts(x)
-    return bell * s * (2 + x * (exact.logistic(-x) - 2 * p * s))
+    p, s = _serf_inner(x), exact.logistic(x)
+    return _serf_bell(p, s * (2 + x * (exact.logistic(-x) - 2 * p[0] * s)))
 
 
 @activation(
     formula="x * tanh(x * (1 + erf(x / sqrt(2))) / 2)",
     source="Naveen 2022, Phish, TechRxiv",
     double=True,
-    bounds={"slope": Bound(8, "1/2", _TERMS), "curve": Bound(32, "1", _TERMS)},
+    single=True,
+    bounds={"curve": Bound(32, "1", _TERMS)},
     zh="输入乘以其 GELU 的 tanh。",
     teaching=Teaching(
         good=Text(
@@ -91,15 +164,29 @@ def _(x: Tensor) -> Tensor:
 def phish(x: Tensor) -> Tensor:
     """Input times the tanh of its GELU."""
     low = x.clamp(min=-40)
-    far = exact.normal_cdf(exact.alone(low), low * low)  # tanh(g) is g
-    return torch.where(low < -10, far, low * torch.tanh(gelu.body(low)))
+    g = _gelu(low)
+    weight = exact.scaled(exact.product(low, low), 1 + exact.tanh_excess(g.clamp(max=0.6)))
+    near = exact.normal_cdf_near_zero(low.clamp(-0.75, 1.4), *weight)
+    left = torch.where(low > -0.75, near, exact.normal_cdf(exact.alone(low), *weight))
+    return torch.where(low < 0.75, left, low - low.clamp(max=800) * exact.lacking(exact.alone(g)))
+
+
+def _gelu(x: Tensor) -> Tensor:
+    """GELU with more digits around zero."""
+    near = exact.normal_cdf_near_zero(x.clamp(-0.75, 1.4), x)
+    return torch.where((x > -0.75) & (x < 1.4), near, gelu.body(x))
 
 
 @phish.slope
 def _(x: Tensor) -> Tensor:
     x = x.clamp(-40, 800)
-    g = gelu.body(x)
-    return torch.tanh(g) + x * (exact.sech_squared(exact.alone(g)) * gelu.bodies["slope"](x))
+    g = _gelu(x)
+    bell = exact.normal_density(exact.alone(x), *exact.product(x, x))
+    inner, rest = g + g * exact.tanh_excess(g.clamp(max=0.6)), exact.lacking(exact.alone(g))
+    left = (inner + g) + (bell - inner * inner * (g + bell))
+    plain = torch.where(x < 0.75, left, (1 - rest) + rest * (2 - rest) * (g + bell))
+    close, series = exact.near(exact.alone(x), _PHISH_ROOT, _PHISH)
+    return torch.where(close, series, plain)
 
 
 @phish.curve
@@ -114,7 +201,8 @@ def _(x: Tensor) -> Tensor:
     source="Liu & Di 2020, TanhExp, arXiv:2003.09855; Fernandez & Mali 2024, TeLU, arXiv:2412.20269",
     also=("telu",),
     double=True,
-    bounds={"slope": Bound(8, "1/2", _TERMS), "curve": Bound(32, "1", _TERMS)},
+    single=True,
+    bounds={"curve": Bound(32, "1", _TERMS)},
     zh="输入乘以其指数的 tanh，又名 TeLU。",
     teaching=Teaching(
         good=Text(
@@ -132,15 +220,20 @@ def _(x: Tensor) -> Tensor:
 def tanh_exp(x: Tensor) -> Tensor:
     """Input times the tanh of its exponential, also known as TeLU."""
     low = x.clamp(min=-800)
-    far = exact.exp(exact.alone(low.clamp(max=0)), low)  # tanh(e) is e
-    return torch.where(low < -40, far, low * torch.tanh(torch.exp(low.clamp(max=10))))
+    w = torch.exp(low.clamp(max=10))
+    left = exact.exp(exact.alone(low.clamp(max=0)), *exact.product(1 + exact.tanh_excess(w.clamp(max=0.6)), low))
+    return torch.where(low < -0.55, left, low - low.clamp(max=800) * exact.lacking(exact.alone(w)))
 
 
 @tanh_exp.slope
 def _(x: Tensor) -> Tensor:
     x = x.clamp(-800, 10)
     w = torch.exp(x)
-    return torch.tanh(w) + x * (w * exact.sech_squared(exact.alone(w)))
+    ratio, rest = 1 + exact.tanh_excess(w.clamp(max=0.6)), exact.lacking(exact.alone(w))
+    left = exact.exp(exact.alone(x.clamp(max=0)), (ratio + x) - x * (w * ratio).square())
+    right = (1 - rest) + w * (x * (rest * (2 - rest)))
+    close, series = exact.near(exact.alone(x), _TANH_EXP_ROOT, _TANH_EXP)
+    return torch.where(close, series, torch.where(x < -0.55, left, right))
 
 
 @tanh_exp.curve
@@ -154,7 +247,8 @@ def _(x: Tensor) -> Tensor:
     formula="x * log(1 + 1 / (1 + exp(-x)))",
     source="Zhu, Zeng, Liu & Zhou 2021, Logish, Neurocomputing 458",
     double=True,
-    bounds={"slope": Bound(8, "1/2", _TERMS), "curve": Bound(32, "1", _TERMS)},
+    single=True,
+    bounds={"curve": Bound(32, "1", _TERMS)},
     zh="输入乘以 1 与其 sigmoid 之和的对数。",
     teaching=Teaching(
         good=Text(
@@ -172,15 +266,19 @@ def _(x: Tensor) -> Tensor:
 def logish(x: Tensor) -> Tensor:
     """Input times the logarithm of one plus its sigmoid."""
     low = x.clamp(min=-800)
-    far = exact.sigmoid(exact.alone(low), low)  # log(1 + s) is s
-    return torch.where(low < -40, far, low * exact.log1p_unit(exact.logistic(low)))
+    high, rest = exact.product(exact.log1p_excess(exact.logistic(low)), low)
+    above, lost = exact.total(high, low)
+    return torch.where(x < torch.inf, exact.sigmoid(exact.alone(low), above, lost + rest), x)
 
 
 @logish.slope
 def _(x: Tensor) -> Tensor:
     x = x.clamp(-800, 800)
     s, down = exact.logistic(x), exact.logistic(-x)
-    return exact.log1p_unit(s) + x * (s * down / (1 + s))
+    high, low = exact.product(down / (1 + s), x)
+    plain = exact.sigmoid(exact.alone(x), (1 + high) + (exact.log1p_excess(s) + low))
+    close, series = exact.near(exact.alone(x), _LOGISH_ROOT, _LOGISH)
+    return torch.where(close, series, plain)
 
 
 @logish.curve
@@ -195,7 +293,8 @@ def _(x: Tensor) -> Tensor:
     source="Basirat & Roth 2018, The quest for the golden activation function, arXiv:1808.00783",
     kinks=(0.0,),
     double=True,
-    bounds={"slope": Bound(8, "1/2", _TERMS), "curve": Bound(32, "1", _TERMS)},
+    single=True,
+    bounds={"curve": Bound(32, "1", _TERMS)},
     zh="正侧是 swish，负侧是 ELU 乘以 sigmoid。",
     teaching=Teaching(
         good=Text(
@@ -212,16 +311,21 @@ def _(x: Tensor) -> Tensor:
 )
 def elish(x: Tensor) -> Tensor:
     """Swish where positive, ELU times the sigmoid where negative."""
-    gate = exact.logistic(x)
-    return torch.where(x >= 0, x.clamp(min=0) * gate, torch.expm1(x.clamp(max=0)) * gate)
+    right, left = x.clamp(min=0), x.clamp(max=0)
+    near = 0.5 * left * (1 + exact.tanh_excess(0.5 * left.clamp(min=-1.2)))
+    weight = torch.where(left > -1.1, near, exact.lacking(exact.alone(-0.5 * left)) - 1)  # tanh(x/2)
+    falling = exact.exp(exact.alone(left), weight)
+    return torch.where(x >= 0, exact.sigmoid(exact.alone(right), right), falling)
 
 
 @elish.slope
 def _(x: Tensor) -> Tensor:
-    s, down = exact.logistic(x), exact.logistic(-x)
-    low = x.clamp(max=0)
-    right = s * (1 + x.clamp(0, 800) * down)
-    return torch.where(x > 0, right, s * (torch.exp(low) + torch.expm1(low) * down))
+    right, left = x.clamp(0, 800), x.clamp(max=0)
+    rising = exact.sigmoid(exact.alone(right), 1 + right * exact.logistic(-right))
+    # s (e^x + (e^x - 1) (1 - s)) is s (e^(x - r) - 1) (q + (1 - q) (1 - s)) with its root r and q = e^r = sqrt(2) - 1
+    climb = torch.expm1(exact.beyond(exact.alone(left), _ELISH_ROOT))
+    weight = exact.scaled(exact.total(0.585786437626905 * exact.logistic(-left), 0.41421356237309503), climb)
+    return torch.where(x > 0, rising, exact.sigmoid(exact.alone(left), *weight))
 
 
 @elish.curve
