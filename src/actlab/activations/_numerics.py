@@ -163,7 +163,8 @@ def sigmoid(pair: Pair, weight: Tensor | None = None, weight_low: Number = 0.0) 
         part = torch.where(right, torch.ones_like(e), e) if weight is None else weight
         inverse = 1 / whole
         quotient = part * inverse
-        missing = (float32.fma(-quotient, whole, part) - quotient * rest + weight_low) * inverse
+        missing = float32.fma(-quotient, whole, part) - quotient * rest
+        missing = (missing if float32.is_none(weight_low) else missing + weight_low) * inverse
         if weight is None:
             return quotient + missing
         missing = _low(quotient, missing)  # only a weight may be infinite
@@ -330,4 +331,5 @@ def _normal_cdf_in_float32(pair: Pair, weight: Tensor | None, weight_low: Number
     tail = float32.normal_tail(
         -0.5 * square, low, x.abs(), bounded, weight_low, t_low=t_low, careful=precision() == "fused"
     )
-    return torch.where(x > 0, (1 if weight is None else weight) - (tail - weight_low), tail)
+    missing = tail if float32.is_none(weight_low) else tail - weight_low
+    return torch.where(x > 0, (1 if weight is None else weight) - missing, tail)

@@ -31,6 +31,6 @@ PRESETS = {
         preset="parallel",
         data=PairPlan(autoregressive=False, lengths="ctc"),
         model=_MODEL,
-        settings=_SETTINGS,
+        settings=_SETTINGS.model_copy(update={"epochs": 25}),
     ),
 }
