@@ -87,9 +87,25 @@ def _source(name: str, function: Callable[..., Any], arguments: Sequence[Argumen
     )
 
 
+_ORDERS = {"<": "less", "<=": "at_most", ">": "above", ">=": "at_least", "==": "equal", "!=": "unequal"}
+
+
 def _own_steps(text: str) -> str:
-    """The same loops in fewer steps: our exponential function; sums in registers; with a constant, maximum and minimum that let NaN through."""
+    """The same loops in fewer steps.
+
+    Our exponential function; comparisons in mask registers; sums in registers; with a constant, maximum and minimum that let NaN through.
+    """
     text = re.sub(r"= (tmp\d+)\.exp\(\);", r"= actlab::exponential(\1);", text)
+    text = re.sub(
+        r"at::vec::VecMask<float,\d+>\((tmp\d+) ([<>=!]=?) (tmp\d+)\)",
+        lambda found: f"actlab::compare<actlab::Order::{_ORDERS[found[2]]}>({found[1]}, {found[3]})",
+        text,
+    )
+    text = re.sub(
+        r"decltype\(tmp\d+\)::blendv\((tmp\d+), (tmp\d+), (tmp\d+)\.template cast<float,\d+>\(\)\)",
+        r"actlab::chosen(\1, \2, \3)",
+        text,
+    )
     # The compiler's sums change over to another place in memory after 4,096 vectors; a piece has fewer.
     for total, term, helper in re.findall(r"(\w+_vec) = cascade_sum_combine\((\w+), &(\w+)\);", text):
         text = text.replace(f"{total} = cascade_sum_combine({term}, &{helper});", f"{total} = {total} + {term};")
