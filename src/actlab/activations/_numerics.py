@@ -188,7 +188,7 @@ def bell(e: Tensor) -> Tensor:
 
 def log1p_unit(e: Tensor) -> Tensor:
     """ln(1 + e), for e from 0 to 1."""
-    return torch.log1p(e) if precision() == "exact" or e.dtype != torch.float32 else float32.log1p_unit(e)
+    return float32.log1p_unit(e) if is_kernel_in_float32(e) else torch.log1p(e)
 
 
 def log1p_excess(e: Tensor) -> Tensor:
@@ -266,9 +266,7 @@ def normal_cdf(pair: Pair, weight: Tensor | None = None, weight_low: Number = 0.
 
 
 def normal_cdf_near_zero(x: Tensor, weight: Tensor, weight_low: Number = 0.0) -> Tensor:
-    """weight + weight_low times the distribution function of the standard normal at x, for |x| below 1.41."""
-    if not is_kernel_in_float32(x):
-        return normal_cdf(alone(x), weight, weight_low)
+    """weight + weight_low times the distribution function of the standard normal at x, for |x| below 1.41, in kernels in float32."""
     high, low = float32.erf_parts(*scaled(alone(x), _SQRT_HALF))
     high, rest = total(0.5 * high, 0.5)
     result, lost = scaled((high, rest + 0.5 * low), weight)

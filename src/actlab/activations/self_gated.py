@@ -166,13 +166,16 @@ def phish(x: Tensor) -> Tensor:
     low = x.clamp(min=-40)
     g = _gelu(low)
     weight = exact.scaled(exact.product(low, low), 1 + exact.tanh_excess(g.clamp(max=0.6)))
-    near = exact.normal_cdf_near_zero(low.clamp(-0.75, 1.4), *weight)
-    left = torch.where(low > -0.75, near, exact.normal_cdf(exact.alone(low), *weight))
+    left = exact.normal_cdf(exact.alone(low), *weight)
+    if exact.is_kernel_in_float32(low):
+        left = torch.where(low > -0.75, exact.normal_cdf_near_zero(low.clamp(-0.75, 1.4), *weight), left)
     return torch.where(low < 0.75, left, low - low.clamp(max=800) * exact.lacking(exact.alone(g)))
 
 
 def _gelu(x: Tensor) -> Tensor:
-    """GELU with more digits around zero."""
+    """GELU, in kernels with more digits around zero."""
+    if not exact.is_kernel_in_float32(x):
+        return gelu.body(x)
     near = exact.normal_cdf_near_zero(x.clamp(-0.75, 1.4), x)
     return torch.where((x > -0.75) & (x < 1.4), near, gelu.body(x))
 
