@@ -141,7 +141,7 @@ class Attention(nn.Module):
         return out, weights if need_weights else None, after
 
     def _heads(self, x: Tensor, heads: int) -> Tensor:
-        return x.unflatten(-1, (heads, self.size)).transpose(1, 2)
+        return x.reshape(x.shape[0], x.shape[1], heads, self.size).transpose(1, 2)
 
     def _fused(self, q: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, causal: bool) -> Tensor:
         whole = causal and q.shape[2] == key.shape[2]

@@ -39,7 +39,9 @@ class Dropout(nn.Dropout):
 
     def forward(self, input: Tensor) -> Tensor:
         """The same shape."""
-        return super().forward(input) if self.inplace else dropout(input, self.p, self.training)
+        if not self.training:
+            return input
+        return super().forward(input) if self.inplace else dropout(input, self.p)
 
 
 class _Dropout(torch.autograd.Function):

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from ..decoding import collapsed, greedy, hypotheses, mask_predict, normalised, refined
+from ..layers._plain import plain
 from ..models.transformer import END, MASKED, PADDING, START, UNKNOWN, Transformer
 from ._paths import over_paths
 
@@ -15,14 +16,16 @@ _PATHS = 0.3  # the share of the paths' log-probability beside the decoder's
 
 def stepping(model: Transformer, source: Tensor) -> tuple[Any, Any]:
     """A step function with a key-value cache, and its state for a batch of sources."""
+    bare = plain(model)
     with torch.no_grad():
         memory, mask = model.encode(source)
         barred = torch.zeros(model.output.out_features, device=source.device)
         barred[[PADDING, UNKNOWN, START, MASKED]] = -torch.inf
 
+    @torch.inference_mode()
     def step(number: Tensor, state: Any) -> tuple[Tensor, Any]:
         memory, mask, caches = state
-        scores, caches = model.decode(number[:, None].to(source.device), memory, mask, caches=caches)
+        scores, caches = bare.decode(number[:, None].to(source.device), memory, mask, caches=caches)
         return scores[:, -1] + barred, (memory, mask, caches)
 
     return step, (memory, None if mask.all() else mask, None)

@@ -14,6 +14,7 @@ from .._language import say
 from ..data.text import Vocabulary, read_text
 from ..decoding import sample
 from ..errors import UsageError
+from ..layers._plain import plain
 from ..records import DataFacts
 from ..train.parts import Forward, Part, Parts, Scores
 from . import made_of
@@ -112,9 +113,10 @@ class Characters:
 
     def write(self, model: Any, prompt: str, steps: int, **how: Any) -> str:
         """The prompt and `steps` characters that the network writes after it."""
+        bare = plain(model)
 
         def step(number: Tensor, state: Any) -> tuple[Tensor, Any]:
-            scores, state = model.continued(number[:, None], state)
+            scores, state = bare.continued(number[:, None], state)
             scores[:, -1, :2] = -math.inf  # neither padding nor the unknown is a character
             return scores[:, -1], state
 

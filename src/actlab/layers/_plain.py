@@ -1,0 +1,44 @@
+"""A network whose modules call each other as plain functions: for steps so small that the calls would cost as much as the sums."""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any, TypeVar
+
+from torch import nn
+from torch.nn.modules import module as torch_module
+
+Module = TypeVar("Module", bound=nn.Module)
+
+
+def plain(module: Module) -> Module:
+    """The same network on the same weights, each of its modules without what `nn.Module` does around `forward` and to find an attribute.
+
+    `module` itself where that would be noticed: while it trains, and where a hook, a compiled call or a forward of its own waits
+    at one of its modules. What is done to the modules later (hooks, other weights in place of these) is not seen by it: ask anew for
+    every answer.
+    """
+    everywhere = torch_module._has_any_global_hook()
+    noticed = everywhere or any(one.training or _is_called_otherwise(one) for one in module.modules())
+    return module if noticed else _bare(module, {})
+
+
+def _is_called_otherwise(module: nn.Module) -> bool:
+    hooks = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks)
+    own = "forward" in vars(module) or type(module).__call__ is not nn.Module.__call__
+    return any(hooks) or own or module._compiled_call_impl is not None
+
+
+def _bare(module: Any, made: dict[int, Any]) -> Any:
+    found = made.get(id(module))
+    if found is None:
+        found = made[id(module)] = object.__new__(_bare_class(type(module)))
+        children = {name: None if one is None else _bare(one, made) for name, one in module._modules.items()}
+        vars(found).update(vars(module), _modules=children)
+        vars(found).update(module._parameters | module._buffers | children)
+    return found
+
+
+@cache
+def _bare_class(of: type[nn.Module]) -> type[nn.Module]:
+    forward: Callable[..., Any] = of.forward
+    return type(of.__name__, (of,), {"__call__": forward, "__module__": of.__module__})
