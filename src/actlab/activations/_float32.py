@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 Number = float | Tensor
+Pair = tuple[Tensor, Number]
 
 _LOG2_E = 1.4426950408889634
 _LN2 = 0.693145751953125  # its first bits, so that small multiples of it are exact
@@ -115,9 +116,14 @@ def _reduced(x: Tensor, low: Number) -> tuple[Tensor, Tensor]:
     return k, r if is_none(low) else r + low
 
 
-def exp(x: Tensor, low: Number = 0.0, weight: Tensor | None = None, weight_low: Number = 0.0) -> Tensor:
-    """(weight + weight_low) exp(x + low), which may be in range where exp(x) alone is not."""
-    if weight is None and is_none(low):
+def exp(
+    x: Tensor, low: Number = 0.0, weight: Tensor | None = None, weight_low: Number = 0.0, *, shared: bool = False
+) -> Tensor:
+    """(weight + weight_low) exp(x + low), which may be in range where exp(x) alone is not.
+
+    `shared` takes the steps of the weighted one without a weight too, so that a kernel with both computes them once.
+    """
+    if weight is None and is_none(low) and not shared:
         return torch.exp(x)
     k, r = _reduced(x.clamp(-160, 130), low)
     grown = fma(r * r, polynomial(r, _EXP), r)
@@ -239,14 +245,25 @@ def normal_tail(
     square: Tensor, low: Number, t: Tensor, weight: Tensor | None = None, weight_low: Number = 0.0, *, t_low: Number = 0.0, careful: bool = False
 ) -> Tensor:  # fmt: skip
     """(weight + weight_low) Phi(-(t + t_low)) for t >= 0, given -(t + t_low)^2/2 as square + low. If `careful`, what quotients leave out is put back."""
-    t = t.clamp(max=15)
+    factor, factor_low = tail_factor(t.clamp(max=15), t_low, careful=careful)
+    if not careful:
+        tail = factor * torch.exp(square + low)
+        return tail if weight is None else tail * weight
+    if weight is None:
+        return exp(square, low, factor, factor_low)
+    product = factor * weight
+    rest = fma(factor, weight, -product) + factor_low * weight
+    return exp(square, low, product, rest if is_none(weight_low) else fma(factor, weight_low, rest))
+
+
+def tail_factor(t: Tensor, t_low: Number = 0.0, *, careful: bool) -> Pair:
+    """Phi(-(t + t_low)) exp((t + t_low)^2/2) for t from 0 to 15; with a low part if `careful`."""
     below = t + 3.5
     inverse = 1 / below
     above = t - 3.5
     s = above * inverse
     if not careful:
-        tail = polynomial(s, _TAIL) * inverse * torch.exp(square + low)
-        return tail if weight is None else tail * weight
+        return polynomial(s, _TAIL) * inverse, 0.0
     back = below - t
     missing = (t - (below - back)) + (3.5 - back)  # of `below`, and of `above` it is t - (above + 3.5)
     lost = t - (above + 3.5)
@@ -257,12 +274,7 @@ def normal_tail(
     value = fma(inner, s, _TAIL[0])
     value_low = fma(inner, s, _TAIL[0] - value) + s_low * polynomial(s, _TAIL_SLOPE)
     factor = value * inverse
-    factor_low = (fma(-factor, below, value) - factor * missing + value_low) * inverse
-    if weight is None:
-        return exp(square, low, factor, factor_low)
-    product = factor * weight
-    rest = fma(factor, weight, -product) + factor_low * weight
-    return exp(square, low, product, rest if is_none(weight_low) else fma(factor, weight_low, rest))
+    return factor, (fma(-factor, below, value) - factor * missing + value_low) * inverse
 
 
 def erf(x: Tensor) -> Tensor:

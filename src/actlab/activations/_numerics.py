@@ -119,16 +119,21 @@ def within(pair: Pair, limit: float) -> Pair:
     ) else low
 
 
+def fma(a: Tensor, b: Number, c: Number) -> Tensor:
+    """a b + c, rounded once in kernels in float32."""
+    return float32.fma(a, b, c) if is_kernel_in_float32(a) else a * b + c
+
+
 def times(a: Tensor, b: Number) -> Tensor:
     """a * b rounded once."""
     high, low = product(a, b)
     return high + low
 
 
-def exp(pair: Pair, weight: Tensor | None = None, weight_low: Number = 0.0) -> Tensor:
-    """(weight + weight_low) exp(high + low)."""
+def exp(pair: Pair, weight: Tensor | None = None, weight_low: Number = 0.0, *, shared: bool = False) -> Tensor:
+    """(weight + weight_low) exp(high + low); in a kernel with several of one pair, `shared` lets them share their steps."""
     if precision() == "fused":
-        return float32.exp(*pair, weight, weight_low)
+        return float32.exp(*pair, weight, weight_low, shared=shared)
     result = torch.exp(pair[0])
     result = result if float32.is_none(pair[1]) else result + _low(result, result * pair[1])
     if weight is None:
@@ -156,7 +161,7 @@ def minus_square(x: Tensor) -> Pair:
 def sigmoid(pair: Pair, weight: Tensor | None = None, weight_low: Number = 0.0) -> Tensor:
     """(weight + weight_low) / (1 + exp(-(high + low))), accurate on both sides."""
     right = pair[0] >= 0
-    e = exp(minus_abs(pair))
+    e = exp(minus_abs(pair), shared=weight is not None)
     whole = 1 + e
     rest = (1 - whole) + e
     if precision() == "fused":  # one division for both quotients
@@ -175,6 +180,17 @@ def sigmoid(pair: Pair, weight: Tensor | None = None, weight_low: Number = 0.0) 
     if weight is None:
         return quotient
     return quotient * weight if float32.is_none(weight_low) else quotient * weight + quotient * weight_low
+
+
+def gated_slope(gate: Pair, lever: Pair) -> Tensor:
+    """s + lever s (1 - s) with s = sigmoid(gate): the slope of x sigmoid(u) where the lever is x du/dx. Not near its root."""
+    u, (v, low) = gate[0], lever
+    if not is_kernel_in_float32(u):
+        return sigmoid(gate, 1 + v * sigmoid(negated(gate)))
+    right, falling = u >= 0, minus_abs(gate)
+    e = exp(falling, shared=True)
+    weight = torch.where(right, float32.fma(v, e, 1 + e), (1 + v) + (e + low)) / float32.fma(e, 2 + e, 1.0)
+    return torch.where(right, weight, exp(falling, weight))
 
 
 def bell(e: Tensor) -> Tensor:
@@ -284,6 +300,19 @@ def normal_density(pair: Pair, weight: Tensor | None = None, weight_low: Number 
     return exp(exponent, *scaled((weight, weight_low), 0.3989422804014327))
 
 
+def gelu_slope(x: Tensor) -> Tensor:
+    """The slope of GELU away from its root: the distribution function of the standard normal and x times its density."""
+    if not is_kernel_in_float32(x):
+        return normal_cdf(alone(x)) + normal_density(alone(x), x)
+    square, low = product(x, x)
+    size, careful = x.abs().clamp(max=15), precision() == "fused"
+    tail, tail_low = float32.tail_factor(size, careful=careful)
+    short, rest = _short(0.3989422804014327)  # the density at 0
+    weight = float32.fma(size, -short, tail)
+    lost = exp((-0.5 * square, -0.5 * low), weight, tail_low - rest * size if careful else 0.0)
+    return torch.where(x > 0, 1 - lost, lost)
+
+
 def polynomial(x: Tensor, coefficients: Sequence[float]) -> Tensor:
     """coefficients[0] + coefficients[1] x + ... by Horner's rule."""
     if precision() != "exact":
@@ -300,14 +329,17 @@ def beyond(x: Pair, root: tuple[float, float]) -> Tensor:
     return (x[0] - high) + (x[1] - low)
 
 
-def near(x: Pair, root: tuple[float, float], coefficients: Sequence[float]) -> tuple[Tensor, Tensor]:
+def near(
+    x: Pair, root: tuple[float, float], coefficients: Sequence[float], *, reach: float = 0.7
+) -> tuple[Tensor, Tensor]:
     """Where x lies near a root, and there the function with that root and these Taylor coefficients from the first on.
 
-    The terms of such a function cancel at its root; the series keeps every digit. `root` is a pair.
+    The terms of such a function cancel at its root; the series keeps every digit. `root` is a pair; `reach` says how near in kernels
+    in float32.
     """
     width, least = {
         "exact": (0.4, 0.0),
-        "fused": (0.7, 1e-9),
+        "fused": (reach, 1e-9),
         "plain": (0.4, 1e-9 if x[0].dtype == torch.float64 else 3e-6),
     }[precision()]
     d = beyond(x, root)

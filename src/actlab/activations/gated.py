@@ -79,9 +79,8 @@ def gelu(x: Tensor) -> Tensor:
 @gelu.slope
 def _(x: Tensor) -> Tensor:
     inner = x.clamp(-40, 40)
-    plain = exact.normal_cdf(exact.alone(inner)) + exact.normal_density(exact.alone(inner), inner)
     close, series = exact.near(exact.alone(inner), _GELU_ROOT, _GELU)
-    return torch.where(close, series, plain)
+    return torch.where(close, series, exact.gelu_slope(inner))
 
 
 @gelu.curve
@@ -137,27 +136,27 @@ def gelu_tanh(x: Tensor) -> Tensor:
     return exact.sigmoid(_tanh_argument(low.clamp(max=30)), low)
 
 
-def _gelu_tanh_parts(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """sigmoid(u), sigmoid(-u) and du/dx."""
-    pair = _tanh_argument(x)
+def _gelu_tanh_parts(x: Tensor) -> tuple[exact.Pair, exact.Pair]:
+    """u and du/dx."""
     high, low = exact.scaled(exact.product(x, x), 3 * _CUBIC[0])
     above, more = exact.total(high, _TWICE_ROOT_TWO_OVER_PI[0])
-    rise = above + (more + low)
-    return exact.sigmoid(pair), exact.sigmoid(exact.negated(pair)), rise
+    return _tanh_argument(x), (above, more + low)
 
 
 @gelu_tanh.slope
 def _(x: Tensor) -> Tensor:
     inner = x.clamp(-30, 30)
-    _, down, rise = _gelu_tanh_parts(inner)
+    gate, rise = _gelu_tanh_parts(inner)
     close, series = exact.near(exact.alone(inner), _GELU_TANH_ROOT, _GELU_TANH)
-    return torch.where(close, series, exact.sigmoid(_tanh_argument(inner), 1 + inner * rise * down))
+    return torch.where(close, series, exact.gated_slope(gate, exact.scaled(rise, inner)))
 
 
 @gelu_tanh.curve
 def _(x: Tensor) -> Tensor:
     inner = x.clamp(-30, 30)
-    up, down, rise = _gelu_tanh_parts(inner)
+    gate, (rise, rest) = _gelu_tanh_parts(inner)
+    rise = rise + rest
+    up, down = exact.sigmoid(gate), exact.sigmoid(exact.negated(gate))
     bend = 6 * 0.044715 * _TWICE_ROOT_TWO_OVER_PI[0] * inner
     return up * down * (2 * rise + inner * (bend + rise * rise * (down - up)))
 
@@ -203,9 +202,9 @@ def _swish_parts(x: Tensor, b: float | Tensor) -> tuple[Tensor, exact.Number, Te
 
 @swish.slope
 def _(x: Tensor, b: float | Tensor) -> Tensor:
-    t, low, _, down = _swish_parts(x, b)
-    close, series = exact.near((t, low), _SWISH_ROOT, _SWISH)
-    return torch.where(close, series, exact.sigmoid((t, low), 1 + t * down))
+    pair = exact.within(exact.product(x, b), 800)
+    close, series = exact.near(pair, _SWISH_ROOT, _SWISH, reach=0.35)
+    return torch.where(close, series, exact.gated_slope(pair, pair))
 
 
 @swish.curve
@@ -292,11 +291,12 @@ def _(x: Tensor, lo: float, hi: float) -> Tensor:
 def mish(x: Tensor) -> Tensor:
     """Input times the tanh of its softplus; smooth, with a dip left of zero."""
     low = x.clamp(min=-800)
-    w = torch.exp(-low.abs())
-    share = 2 * w * w / (1 + 2 * w * (1 + w))
-    rest = w * (1 + w) / (w * (w + 2) + 2)
-    falling = exact.exp(exact.alone(-low.abs()), *exact.scaled(exact.total(-rest, 1.0), low))
-    return torch.where(low >= 0, low - low.clamp(max=800) * share, falling)
+    falling = exact.alone(-low.abs())
+    w = exact.exp(falling, shared=True)
+    share = 2 * w * w / exact.fma(2 * w, w, exact.fma(w, 2.0, 1.0))
+    rest = exact.fma(w, w, w) / exact.fma(w, 2 + w, 2.0)
+    left = exact.exp(falling, *exact.scaled(exact.total(-rest, 1.0), low))
+    return torch.where(low >= 0, exact.fma(-low.clamp(max=800), share, low), left)
 
 
 def _mish_gate(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -310,18 +310,36 @@ def _mish_gate(x: Tensor) -> tuple[Tensor, Tensor]:
 @mish.slope
 def _(x: Tensor) -> Tensor:
     inner = x.clamp(-800, 800)
-    t, rest = _mish_gate(inner)
-    right = t + inner * exact.logistic(inner) * rest * (1 + t)
-    w = torch.exp(-inner.abs())
+    far = _mish_slope_in_float32(inner) if exact.is_kernel_in_float32(inner) else _mish_slope(inner)
+    close, series = exact.near(exact.alone(inner), _MISH_ROOT, _MISH)
+    return torch.where(close, series, far)
+
+
+def _mish_slope(x: Tensor) -> Tensor:
+    t, rest = _mish_gate(x)
+    right = t + x * exact.logistic(x) * rest * (1 + t)
+    w = torch.exp(-x.abs())
     above, missing = exact.total(w, 1.0)
     square, left_out = exact.product(above, above)
     below, rest = exact.total(square, 1.0)
     share, more = exact.quotient(above, below)
     more = more + (missing - share * (rest + left_out + 2 * above * missing)) / below
-    high, low = exact.scaled((share, more), 4 * inner)
-    left = exact.exp(exact.alone(-inner.abs()), *exact.quotient((high + 2) + (w + low), below))
-    close, series = exact.near(exact.alone(inner), _MISH_ROOT, _MISH)
-    return torch.where(close, series, torch.where(inner >= 0, right, left))
+    high, low = exact.scaled((share, more), 4 * x)
+    left = exact.exp(exact.alone(-x.abs()), *exact.quotient((high + 2) + (w + low), below))
+    return torch.where(x >= 0, right, left)
+
+
+def _mish_slope_in_float32(x: Tensor) -> Tensor:
+    """The same over powers of exp(-|x|), whose sums need no care where each step rounds once."""
+    fma, right, falling = exact.fma, x >= 0, exact.alone(-x.abs())
+    w = exact.exp(falling, shared=True)
+    four, six = fma(x, 4.0, 4.0), fma(x, 4.0, 6.0)
+    above = torch.where(right, fma(w, fma(w, fma(w, four, six), 4.0), 1.0), fma(w, fma(w, 4 + w, six), four))
+    below = torch.where(
+        right, fma(w, fma(w, fma(w, fma(w, 4.0, 8.0), 8.0), 4.0), 1.0), fma(w, fma(w, fma(w, 4 + w, 8.0), 8.0), 4.0)
+    )
+    weight = above / below
+    return torch.where(right, weight, exact.exp(falling, weight))
 
 
 @mish.curve

@@ -40,12 +40,10 @@ def source(
 
     It works on one thread: the runtime cuts the elements into pieces.
     """
-    # Steps are inlined into those that use them, once for each use: to end that early takes a quarter of the time, but may leave steps
-    # that want memory of their own.
-    for longest in (6, 20):
-        with suppress(NoKernel):
-            return _source(name, function, arguments, longest, rough)
-    return _source(name, function, arguments, 50, rough)
+    # Steps are inlined into those that use them. To end that early may leave steps that want memory of their own; late, walks are deep.
+    with suppress(NoKernel):
+        return _source(name, function, arguments, 50, rough)
+    return _source(name, function, arguments, 300, rough)
 
 
 def _source(name: str, function: Callable[..., Any], arguments: Sequence[Argument], longest: int, rough: bool) -> str:
@@ -93,7 +91,7 @@ _ORDERS = {"<": "less", "<=": "at_most", ">": "above", ">=": "at_least", "==": "
 def _own_steps(text: str) -> str:
     """The same loops in fewer steps.
 
-    Our exponential function; comparisons in mask registers; sums in registers; with a constant, maximum and minimum that let NaN through.
+    Our exponential function; comparisons in mask registers; bits of one type taken for another in registers; sums too; with a constant, maximum and minimum that let NaN through.
     """
     text = re.sub(r"= (tmp\d+)\.exp\(\);", r"= actlab::exponential(\1);", text)
     text = re.sub(
@@ -104,6 +102,13 @@ def _own_steps(text: str) -> str:
     text = re.sub(
         r"decltype\(tmp\d+\)::blendv\((tmp\d+), (tmp\d+), (tmp\d+)\.template cast<float,\d+>\(\)\)",
         r"actlab::chosen(\1, \2, \3)",
+        text,
+    )
+    text = re.sub(
+        r"auto (tmp\d+) =\s*\[&\]\(\)\s*\{\s*__at_align__ std::array<(?:int32_t|float), \d+> tmpbuf0;\s*(tmp\d+)\.store\([^;]*;"
+        r"\s*__at_align__ std::array<(int32_t|float), \d+> tmpbuf_out;\s*for \([^{]*\{\s*tmpbuf_out\[i\] = c10::bit_cast<\3>\(tmpbuf0\[i\]\);"
+        r"\s*\}\s*return [^;]*;\s*\}\s*\(\)\s*;",
+        r"auto \1 = actlab::bits_as<\3>(\2);",
         text,
     )
     # The compiler's sums change over to another place in memory after 4,096 vectors; a piece has fewer.
@@ -168,6 +173,7 @@ def _lowered(
     from torch._inductor.debug import DebugContext
     from torch._inductor.decomposition import select_decomp_table
     from torch._inductor.graph import GraphLowering
+    from torch._inductor.ir import Pointwise
     from torch._inductor.virtualized import V
     from torch._subclasses import FakeTensorMode
     from torch.fx.experimental.proxy_tensor import make_fx
@@ -187,7 +193,19 @@ def _lowered(
     }
     with mode, torch.no_grad():
         traced = make_fx(function, decomposition_table={**select_decomp_table(), **elementary})(*examples)
-    graph = GraphLowering(traced, example_inputs=examples, shape_env=environment, is_inference=True)
+
+    class Lowering(GraphLowering):
+        """Gives every step its result again where several steps read it: the compiler's own walks the tree of steps anew for each use."""
+
+        def run_node(self, n: Any) -> Any:
+            result = super().run_node(n)
+            for one in result if isinstance(result, list | tuple) else [result]:
+                step = getattr(getattr(one, "data", None), "data", None)
+                if isinstance(step, Pointwise):
+                    object.__setattr__(step, "inner_fn", _remembered(step.inner_fn))
+            return result
+
+    graph = Lowering(traced, example_inputs=examples, shape_env=environment, is_inference=True)
     options = {"cpp.threads": 1, "inplace_buffers": False, "realize_opcount_threshold": longest}
     with (
         config.patch(options),
@@ -198,3 +216,19 @@ def _lowered(
         graph.run(*examples)
         code = graph.codegen()[0]
     return str(getattr(code, "value", code)), sizes
+
+
+def _remembered(step: Callable[..., Any]) -> Callable[..., Any]:
+    """A step that gives the same result again to the same handler at the same index."""
+    from torch._inductor.virtualized import V
+
+    results: dict[tuple[int, tuple[Any, ...]], tuple[Any, Any]] = {}
+
+    def remembered(index: Sequence[Any]) -> Any:
+        handler = V.get_ops_handler()
+        key = id(handler), tuple(index)
+        if key not in results:
+            results[key] = step(index), handler  # with the handler, whose number would else be another's
+        return results[key][0]
+
+    return remembered

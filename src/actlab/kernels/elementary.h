@@ -31,6 +31,19 @@ inline Vector chosen(const Vector& otherwise, const Vector& where, const Mask& m
   return Vector::blendv(otherwise, where, mask.template cast<float, count>());
 }
 
+// The same bits as another type of 32 bits, which the compiler's own code takes through memory one by one.
+template <typename To, typename From>
+inline at::vec::Vectorized<To> bits_as(const at::vec::Vectorized<From>& given) {
+  return at::vec::cast<To, From>(given);
+}
+
+template <typename To, typename From, int N>
+inline at::vec::VectorizedN<To, N> bits_as(const at::vec::VectorizedN<From, N>& given) {
+  at::vec::VectorizedN<To, N> result;
+  for (int one = 0; one < N; ++one) result[one] = bits_as<To>(given[one]);
+  return result;
+}
+
 #if defined(CPU_CAPABILITY_AVX512)
 template <int N>
 struct Mask {
