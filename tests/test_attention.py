@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+import actlab
 from actlab.decoding import beam, greedy, mask_predict, select
 from actlab.errors import UnknownName, UsageError
 from actlab.layers import Attention, Neighbourhood, Positions, masks, rotated, sinusoids
@@ -294,6 +295,19 @@ def test_cached_decoding_is_decoding_without(arguments):
         found = beam(step, first, state, end=END, steps=12, width=width)
         again = beam(bare, first, (memory, mask, None), end=END, steps=12, width=width)
         assert [path for path, _ in found] == [path for path, _ in again]
+
+
+def test_cached_decoding_with_kernels_is_decoding_without():
+    model = network(activation="gelu", gated=True).float()
+    source, target = pairs()
+    with torch.no_grad():
+        whole = model((source, target))
+        with actlab.fused(save="input"):
+            step, state = stepping(model, source)
+            for place in range(target.shape[1]):
+                scores, state = step(target[:, place], state)
+                allowed = [n for n in range(13) if n not in (0, 1, START, MASKED)]
+                torch.testing.assert_close(scores[:, allowed], whole[:, place, allowed], rtol=1e-4, atol=1e-5)
 
 
 def score_of(model, source, path, ended):

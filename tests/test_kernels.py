@@ -21,6 +21,7 @@ from actlab.activations import get
 from actlab.errors import UsageError
 from actlab.kernels import _run, _runtime, _waiting
 from actlab.kernels import _source_cache as cache
+from actlab.kernels._forms import sources
 from actlab.kernels._lean import OUTPUT, OUTPUT_AND_SIDE, is_good, lean
 from actlab.kernels._run import variant_of
 
@@ -85,6 +86,17 @@ def test_a_planted_fault_in_a_kernel_is_caught():
     entry._node = entry._slope = None
     with actlab.fused(), pytest.raises(AssertionError, match="wrong_in_kernels: slope"):
         checks.check_half_types(entry)
+
+
+def test_our_own_steps_stand_in_place_of_the_compilers():
+    """Another version of torch may write them otherwise: then they would be missed by their speed alone."""
+    text = "".join(sources(variant_of(get("mish"), []), torch.float32).values())
+    for own, theirs in (
+        ("actlab::bits_as<float>", "bit_cast"),
+        ("actlab::compare", "VecMask"),
+        ("actlab::chosen", "blendv"),
+    ):
+        assert own in text and theirs not in text
 
 
 @pytest.mark.parametrize("dtype", HALF)

@@ -59,6 +59,37 @@ def test_the_network_itself_is_as_it_was():
     assert all(one.grad is not None for one in model.parameters())
 
 
+class Counting(nn.Module):
+    """Writes into itself."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("seen", torch.zeros(()))
+        self.calls = 0
+
+    def forward(self, x):
+        self.calls += 1
+        self.seen = self.seen + x.sum()
+        return x + self.seen
+
+
+def test_what_forward_writes_stays_with_the_one_that_ran():
+    model, bare = Counting().eval(), plain(Counting().eval())
+    x = torch.ones(2)
+    for _ in range(2):
+        torch.testing.assert_close(bare(x), model(x))
+    model = Counting().eval()
+    plain(model)(x)
+    assert (model.calls, model.seen.item()) == (0, 0)
+
+
+def test_a_forward_changed_later_is_taken_up(monkeypatch):
+    model, x = nn.Sequential(nn.Linear(3, 3)).eval(), torch.ones(2, 3)
+    plain(model)(x)
+    monkeypatch.setattr(nn.Linear, "forward", lambda self, x: x + 1)
+    assert torch.equal(plain(model)(x), x + 1)
+
+
 class Doubled(nn.Linear):
     def __call__(self, x):
         return 2 * super().__call__(x)
@@ -67,6 +98,12 @@ class Doubled(nn.Linear):
 def own_forward():
     model = nn.Sequential(nn.Linear(3, 3))
     model[0].forward = lambda x: x + 1
+    return model
+
+
+def compiled():
+    model = nn.Sequential(nn.Linear(3, 3))
+    model[0].compile(backend="eager")
     return model
 
 
@@ -82,6 +119,9 @@ NOTICED = {
     "hook": lambda: hooked("register_forward_hook"),
     "hook before": lambda: hooked("register_forward_pre_hook"),
     "hook of gradients": lambda: hooked("register_full_backward_hook"),
+    "hook of gradients before": lambda: hooked("register_full_backward_pre_hook"),
+    "compiled": compiled,
+    "scripted": lambda: nn.Sequential(torch.jit.script(nn.Linear(3, 3))),
     "a call of its own": lambda: nn.Sequential(Doubled(3, 3)),
     "a forward of its own": own_forward,
 }

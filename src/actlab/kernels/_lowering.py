@@ -41,9 +41,12 @@ def source(
     It works on one thread: the runtime cuts the elements into pieces.
     """
     # Steps are inlined into those that use them. To end that early may leave steps that want memory of their own; late, walks are deep.
-    with suppress(NoKernel):
+    with suppress(NoKernel, RecursionError):
         return _source(name, function, arguments, 50, rough)
-    return _source(name, function, arguments, 300, rough)
+    try:
+        return _source(name, function, arguments, 300, rough)
+    except RecursionError as error:
+        raise NoKernel(f"the steps of {name} lie too deep in each other") from error
 
 
 def _source(name: str, function: Callable[..., Any], arguments: Sequence[Argument], longest: int, rough: bool) -> str:
@@ -219,16 +222,20 @@ def _lowered(
 
 
 def _remembered(step: Callable[..., Any]) -> Callable[..., Any]:
-    """A step that gives the same result again to the same handler at the same index."""
+    """A step that gives the same result again to the same handler, one after the other, at the same index."""
     from torch._inductor.virtualized import V
 
-    results: dict[tuple[int, tuple[Any, ...]], tuple[Any, Any]] = {}
+    results: dict[tuple[Any, ...], Any] = {}
+    asking: Any = None
 
     def remembered(index: Sequence[Any]) -> Any:
+        nonlocal asking, results
         handler = V.get_ops_handler()
-        key = id(handler), tuple(index)
-        if key not in results:
-            results[key] = step(index), handler  # with the handler, whose number would else be another's
-        return results[key][0]
+        if handler is not asking:
+            asking, results = handler, {}
+        of_this, place = results, tuple(index)
+        if place not in of_this:
+            of_this[place] = step(index)
+        return of_this[place]
 
     return remembered

@@ -22,7 +22,7 @@ def stepping(model: Transformer, source: Tensor) -> tuple[Any, Any]:
         barred = torch.zeros(model.output.out_features, device=source.device)
         barred[[PADDING, UNKNOWN, START, MASKED]] = -torch.inf
 
-    @torch.inference_mode()
+    @torch.inference_mode(bare is not model)  # not where somebody looks on, who might keep what he sees
     def step(number: Tensor, state: Any) -> tuple[Tensor, Any]:
         memory, mask, caches = state
         scores, caches = bare.decode(number[:, None].to(source.device), memory, mask, caches=caches)
