@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 Body = Callable[..., Tensor]
 _HALF = (torch.float16, torch.bfloat16)
@@ -83,13 +84,22 @@ def tied(body: Body, slope: Body, partials: tuple[Body | None, ...], widen: Wide
             return result.to(x.dtype) if rounds and result is not None else result
 
     def apply(x: Tensor, *parameters: Any) -> Tensor:
+        differentiable = any(torch.is_tensor(value) and value.requires_grad for value in (x, *parameters))
         if not torch.compiler.is_dynamo_compiling():
-            return Forward.apply(x, *parameters)
-        if any(torch.is_tensor(value) and value.requires_grad for value in (x, *parameters)):
+            if (differentiable and torch.is_grad_enabled()) or _transforms():
+                return Forward.apply(x, *parameters)
+        elif differentiable:
             return Tied.apply(x, *parameters)
-        return Tied.forward(x, *parameters)  # without gradients torch.compile mistakes *parameters for a context
+        # A node takes 30 microseconds to make, and without gradients torch.compile mistakes *parameters for a context.
+        return Tied.forward(x, *parameters)
 
     return apply
+
+
+def _transforms() -> bool:
+    """Whether vmap, jvp or another transformation of torch is at work."""
+    level = torch._C._functorch.maybe_current_level()  # pyright: ignore[reportAttributeAccessIssue]
+    return level is not None or forward_ad._current_level >= 0
 
 
 def _inputs(ctx: Any) -> list[Any]:
