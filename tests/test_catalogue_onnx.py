@@ -12,11 +12,11 @@ from actlab import activations
 pytest.importorskip("onnxscript", reason="the extra 'export' is not installed")
 runtime = pytest.importorskip("onnxruntime", reason="the extra 'export' is not installed")
 
-# An even number of columns, for those that need halves.
 NAMES = activations.names()
 DOZENS = [
     NAMES[begin : begin + 12] for begin in range(0, len(NAMES), 12)
-]  # one export for each: an export alone takes two seconds
+]  # to an export, which takes two seconds alone
+# An even number of columns, for those that need halves.
 X = torch.cat([torch.linspace(-12, 12, 96), torch.tensor([-60.0, -0.75, 0.0, 60.0])]).reshape(1, 100)
 
 

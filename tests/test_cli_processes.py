@@ -108,22 +108,12 @@ def test_the_test_result_is_that_of_the_weights_kept(cli, whole):
     assert found["accuracy"] == said.accuracy
 
 
-# Ctrl-C, SIGTERM to the first process; kill -9 of all, and kill -9 of the first alone. Two processes, which take long to start, share them.
-STOPS, KILLS = ((signal.SIGINT, True), (signal.SIGTERM, False)), (True, False)
-SHARES = {
-    PROCESSES["one process"]: (STOPS, KILLS),
-    PROCESSES["two processes"]: (STOPS[:1], KILLS[1:]),
-    PROCESSES["two processes with slices"]: (STOPS[1:], KILLS[:1]),
-}
-
-
 def test_stopped_and_killed_again_and_again(launch, tmp_path, whole):
-    """Then to the end, with the same bytes."""
+    """Ctrl-C, SIGTERM to the first process, kill -9 of all, and kill -9 of the first alone; then to the end, with the same bytes."""
     devices, expected, _ = whole
     command = (*LONG, *devices, "--resume")
-    stops, kills = SHARES[devices]
 
-    for number, whole_tree in stops:
+    for number, whole_tree in ((signal.SIGINT, True), (signal.SIGTERM, False)):
         process = launch(*command)
         underway(process, tmp_path / "run", 10)
         process.signal(number, whole_tree=whole_tree)
@@ -134,7 +124,7 @@ def test_stopped_and_killed_again_and_again(launch, tmp_path, whole):
         reached = int(complaint.split("after step ")[1].split()[0])
         assert events(tmp_path / "run", "checkpoint")[-1]["step"] == reached
 
-    for whole_tree in kills:
+    for whole_tree in (True, False):
         process = launch(*command)
         underway(process, tmp_path / "run", 20)
         process.signal(signal.SIGKILL, whole_tree=whole_tree)
@@ -144,9 +134,7 @@ def test_stopped_and_killed_again_and_again(launch, tmp_path, whole):
     outcome = launch(*command).wait()
     assert outcome.code == 0, outcome
     assert result(tmp_path / "run") == result(expected)
-    assert Run.read(tmp_path / "run").resumed >= len(
-        stops
-    )  # a session killed before its first checkpoint leaves no trace
+    assert Run.read(tmp_path / "run").resumed >= 2  # a session killed before its first checkpoint leaves no trace
 
 
 def test_a_full_disk_stops_all_processes_with_one_sentence(launch, tmp_path):
