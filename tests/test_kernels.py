@@ -3,6 +3,7 @@
 Kernels of all entries take long to compile: `make kernel-tests` (ACTLAB_KERNELS=all) checks every one, this run some of each kind.
 """
 
+import math
 import os
 import pickle
 import sys
@@ -97,6 +98,24 @@ def test_our_own_steps_stand_in_place_of_the_compilers():
         ("actlab::chosen", "blendv"),
     ):
         assert own in text and theirs not in text
+
+
+@pytest.mark.parametrize("name", ["sinusoid", "cosine"])
+def test_waves_at_their_zeros_far_out_and_beside_far_ones(name):
+    """Within 1.2 ulp where what is left of x is tiny, where x is too long for vectors, and alike whoever the neighbours are."""
+    multiples = torch.arange(0, 64_000, 7, dtype=torch.float64) * (torch.pi / 2)
+    far = torch.tensor([99_999.99, 1e5, 100_000.01, 1.7e7, 8e15, 2.0**77, 3.4028235e38])
+    tiny = torch.tensor([0.0, 1e-45, 1e-38, 3e-6, 0.5235988])
+    x = torch.cat([multiples.float(), far, tiny, torch.rand(20_000, generator=torch.Generator().manual_seed(3)) * 1e5])
+    x = torch.cat([x, -x])
+    layer = fixed(name)
+    found, exact = layer(x), getattr(torch, {"sinusoid": "sin"}.get(name, "cos"))(x.double())
+    unit = torch.exp2(exact.abs().clamp(min=2.0**-126).log2().floor() - 23)
+    assert ((found.double() - exact).abs() / unit).max() <= 1.2
+    assert torch.equal(found.signbit(), exact.signbit())
+    alone = layer(torch.full((256,), 2.5))
+    assert torch.equal(layer(torch.tensor([2.5, 1e30] * 128))[::2], alone[::2])
+    assert layer(torch.tensor([math.inf, -math.inf, math.nan] * 32)).isnan().all()
 
 
 @pytest.mark.parametrize("dtype", HALF)

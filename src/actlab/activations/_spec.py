@@ -96,7 +96,8 @@ class Activation:
     variants: dict[str, dict[str, str]] = field(default_factory=dict)
     ordered: tuple[str, ...] = ()  # parameters that must increase in this order
     double: bool = False  # compute in float64, for terms that cancel
-    single: bool = False  # but kernels may compute float32 in itself, by the arithmetic of `_float32`
+    # but kernels may compute float32 in itself, by the arithmetic of `_float32`: all of it, or the "value" alone
+    single: bool | str = False
     surrogate: bool = False  # the slope is not the derivative, but one to train with
     # of "value", "slope" or "curve", where the usual ones cannot hold
     bounds: dict[str, "Bound"] = field(default_factory=dict)

@@ -106,6 +106,7 @@ def _(x: Tensor) -> Tensor:
     source="Woodward & Davies 1952, Proc. IEE 99",
     variants={"normalized": {"false": "sinc", "true": "normalized_sinc"}},
     double=True,
+    single="value",
     bounds={
         "slope": Bound(4, "min(1, 1 / abs(x))", _ZEROS),
         "curve": Bound(6, "min(1, 1 / abs(x))", _ZEROS),
@@ -302,7 +303,7 @@ def _wave(x: Tensor, a: float | Tensor) -> tuple[Tensor, Tensor]:
 @snake.slope
 def _(x: Tensor, a: float | Tensor) -> Tensor:
     sine, cosine = _wave(x, a)
-    return 1 + 2 * sine * cosine
+    return (sine + cosine) * (sine + cosine)  # 1 + 2 sin(ax) cos(ax), which would lose its digits at the zeros
 
 
 @snake.curve
@@ -322,6 +323,7 @@ def _(x: Tensor, a: float | Tensor) -> Tensor:
     source="Noel, Trivedi & Dutta 2021, Growing cosine unit, arXiv:2108.12943",
     also=("gcu",),
     double=True,
+    single="value",
     bounds={
         "slope": Bound(4, "max(1, abs(x))", _ZEROS),
         "curve": Bound(4, "max(1, abs(x))", _ZEROS),

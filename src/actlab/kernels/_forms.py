@@ -1,13 +1,12 @@
 """What is compiled of an entry: its value, its slope times a gradient, both with parameters that learn, and its curvature."""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ..activations import Activation
 from ..activations._calculus import Widen, wide, widest
 from ..activations._numerics import arithmetic
 from ._lean import OUTPUT, lean
@@ -24,18 +23,20 @@ def sources(variant: Variant, dtype: torch.dtype, *, rows: bool = False) -> dict
 
     With `rows` of those alone whose channels lie side by side, each with parameters of its own: five times the work of the others.
     """
-    made = _row_sources if rows else _sources
-    if not _needs_float64(variant.entry):
-        return made(variant, dtype, wide)
-    if dtype != torch.float32 and _float32_suffices(variant, dtype):
-        with suppress(NoKernel):
-            return made(variant, dtype, wide)
-    return made(variant, dtype, widest)
+    return (_row_sources if rows else _sources)(variant, dtype)
+
+
+def _widen(variant: Variant, dtype: torch.dtype, kind: str) -> Widen:
+    """What a kernel of the "value", the "slope" or the "curve" computes in."""
+    entry = variant.entry
+    if not entry.double or entry.single is True or entry.single == kind:
+        return wide
+    return wide if dtype != torch.float32 and kind != "curve" and _float32_suffices(variant, dtype, kind) else widest
 
 
 @torch.no_grad()
-def _float32_suffices(variant: Variant, dtype: torch.dtype) -> bool:
-    """Whether arithmetic in float32 gives value and slope as good as rounded once, at every number of this half type.
+def _float32_suffices(variant: Variant, dtype: torch.dtype, kind: str) -> bool:
+    """Whether arithmetic in float32 gives the value or slope as good as rounded once, at every number of this half type.
 
     With a margin: elementary functions within kernels are rougher than torch's, which are asked here.
     """
@@ -44,63 +45,59 @@ def _float32_suffices(variant: Variant, dtype: torch.dtype) -> bool:
     every = torch.arange(-(2**15), 2**15, dtype=torch.int32).to(torch.int16).view(dtype)
     every = every[every.isfinite()]
     values = variant.values(())
-    for body in (variant.entry.body, variant.entry.bodies["slope"]):
-        with arithmetic("plain"):
-            found = body(wide(every), *values).to(dtype).double()
-        exact = body(every.double(), *values)
-        unit = torch.finfo(dtype).eps * torch.exp2(exact.abs().clamp(min=torch.finfo(dtype).tiny).log2().floor())
-        off = torch.where(exact.abs() <= torch.finfo(dtype).max, (found - exact).abs() / unit, 0.0)
-        if not bool((off <= 0.5012).all()):
-            return False
-    return True
+    body = variant.entry.body if kind == "value" else variant.entry.bodies["slope"]
+    with arithmetic("plain"):
+        found = body(wide(every), *values).to(dtype).double()
+    exact = body(every.double(), *values)
+    unit = torch.finfo(dtype).eps * torch.exp2(exact.abs().clamp(min=torch.finfo(dtype).tiny).log2().floor())
+    off = torch.where(exact.abs() <= torch.finfo(dtype).max, (found - exact).abs() / unit, 0.0)
+    return bool((off <= 0.5012).all())
 
 
-def _sources(variant: Variant, dtype: torch.dtype, widen: Widen) -> dict[str, str]:
+def _sources(variant: Variant, dtype: torch.dtype) -> dict[str, str]:
     """The C++ of each form that this variant has, by its name."""
-    entry, count = variant.entry, len(variant.learnt)
+    count = len(variant.learnt)
     x, number = Argument(dtype), Argument(torch.float32, "")
     found: dict[str, str] = {}
 
-    def add(form: str, function: Callable[..., Any], arguments: list[Argument], *, rough: bool = False) -> None:
-        found[form] = source(f"{form}_kernel", function, arguments, rough=rough)
+    def add(form: str, function: Callable[..., Any], arguments: list[Argument]) -> None:
+        found[form] = source(f"{form}_kernel", function, arguments)
 
-    with _arithmetic(entry, dtype):
-        add("forward", _forward(variant, widen), [x] + [number] * count)
-        add("backward", _backward(variant, widen, summed=True), [x, x] + [number] * count)
-        if not count:
-            add("curve", _curve(variant, widest if _needs_float64(entry) else wide), [x, x])
+    value, slope, curve = (_widen(variant, dtype, kind) for kind in ("value", "slope", "curve"))
+    with _arithmetic(value, dtype):
+        add("forward", _forward(variant, value), [x] + [number] * count)
+    with _arithmetic(slope, dtype):
+        add("backward", _backward(variant, slope, summed=True), [x, x] + [number] * count)
+    if not count:
+        with _arithmetic(curve, dtype):
+            add("curve", _curve(variant, curve), [x, x])
     way = lean(variant)
     if way is not None:
         with arithmetic("plain"):
             if way.keep == OUTPUT:
-                add("from_output", _from_output(way.slope), [x, x], rough=True)
+                add("from_output", _from_output(way.slope), [x, x])
             else:
-                add("from_sided", _from_output(way.slope), [x, x, x], rough=True)
-        with _arithmetic(entry, dtype):
-            if way.side is not None:
-                add("sided", _sided(_forward(variant, widen), way.side), [x])
+                add("from_sided", _from_output(way.slope), [x, x, x])
+        if way.side is not None:
+            with _arithmetic(value, dtype):
+                add("sided", _sided(_forward(variant, value), way.side), [x])
     return found
 
 
-def _row_sources(variant: Variant, dtype: torch.dtype, widen: Widen) -> dict[str, str]:
+def _row_sources(variant: Variant, dtype: torch.dtype) -> dict[str, str]:
     """The same of the forms for channels side by side."""
     row, table = [Argument(torch.float32, "C")] * len(variant.learnt), Argument(dtype, "RC")
-    with _arithmetic(variant.entry, dtype):
-        return {
-            "forward_rows": source("forward_rows_kernel", _forward(variant, widen), [table, *row]),
-            "backward_rows": source(
-                "backward_rows_kernel", _backward(variant, widen, summed=False), [table, table, *row]
-            ),
-        }
+    value, slope = (_widen(variant, dtype, kind) for kind in ("value", "slope"))
+    with _arithmetic(value, dtype):
+        forward = source("forward_rows_kernel", _forward(variant, value), [table, *row])
+    with _arithmetic(slope, dtype):
+        backward = source("backward_rows_kernel", _backward(variant, slope, summed=False), [table, table, *row])
+    return {"forward_rows": forward, "backward_rows": backward}
 
 
-def _arithmetic(entry: Activation, dtype: torch.dtype) -> AbstractContextManager[None]:
+def _arithmetic(widen: Widen, dtype: torch.dtype) -> AbstractContextManager[None]:
     """Pairs of float32 for results in float32; no pairs where there is room to spare: float64, or results in half types."""
-    return arithmetic("fused" if dtype == torch.float32 and not _needs_float64(entry) else "plain")
-
-
-def _needs_float64(entry: Activation) -> bool:
-    return entry.double and not entry.single
+    return arithmetic("fused" if dtype == torch.float32 and widen is wide else "plain")
 
 
 def _forward(variant: Variant, widen: Widen) -> Callable[..., Tensor]:

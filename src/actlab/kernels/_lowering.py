@@ -31,27 +31,23 @@ def source(
     name: str,
     function: Callable[..., Tensor | tuple[Tensor, ...]],
     arguments: Sequence[Argument],
-    *,
-    rough: bool = False,
 ) -> str:
     """C++ of `void name(void* const* inputs, void* const* outputs, int64_t rows, int64_t columns)`; raises NoKernel.
-
-    With `rough` the compiler's sine, within 3.5 ulp, will do; else it does for results in bfloat16 alone.
 
     It works on one thread: the runtime cuts the elements into pieces.
     """
     # Steps are inlined into those that use them. To end that early may leave steps that want memory of their own; late, walks are deep.
     with suppress(NoKernel, RecursionError):
-        return _source(name, function, arguments, 50, rough)
+        return _source(name, function, arguments, 50)
     try:
-        return _source(name, function, arguments, 300, rough)
+        return _source(name, function, arguments, 300)
     except RecursionError as error:
         raise NoKernel(f"the steps of {name} lie too deep in each other") from error
 
 
-def _source(name: str, function: Callable[..., Any], arguments: Sequence[Argument], longest: int, rough: bool) -> str:
+def _source(name: str, function: Callable[..., Any], arguments: Sequence[Argument], longest: int) -> str:
     """`source` with no step of more than `longest` operations inlined."""
-    text, sizes = _lowered(function, arguments, longest, _elementary(arguments[0].dtype, sines=rough))
+    text, sizes = _lowered(function, arguments, longest, _elementary())
     kernels = re.findall(r"async_compile\.cpp_pybinding\(\[(.*?)\], r'''(.*?)'''", text, re.S)
     calls = re.findall(r"^\s+cpp_fused\w*\((.*)\)$", text, re.M)
     returned = re.search(r"return \((.*?),? ?\)$", text, re.M)
@@ -94,9 +90,10 @@ _ORDERS = {"<": "less", "<=": "at_most", ">": "above", ">=": "at_least", "==": "
 def _own_steps(text: str) -> str:
     """The same loops in fewer steps.
 
-    Our exponential function; comparisons in mask registers; bits of one type taken for another in registers; sums too; with a constant, maximum and minimum that let NaN through.
+    Our exponential function, sine and cosine; comparisons in mask registers; bits of one type taken for another in registers; sums too; with a constant, maximum and minimum that let NaN through.
     """
-    text = re.sub(r"= (tmp\d+)\.exp\(\);", r"= actlab::exponential(\1);", text)
+    for theirs, ours in (("exp", "exponential"), ("sin", "sine"), ("cos", "cosine")):
+        text = re.sub(rf"= (tmp\d+)\.{theirs}\(\);", rf"= actlab::{ours}(\1);", text)
     text = re.sub(
         r"at::vec::VecMask<float,\d+>\((tmp\d+) ([<>=!]=?) (tmp\d+)\)",
         lambda found: f"actlab::compare<actlab::Order::{_ORDERS[found[2]]}>({found[1]}, {found[3]})",
@@ -128,16 +125,11 @@ def _own_steps(text: str) -> str:
     return text
 
 
-def _elementary(result: torch.dtype, *, sines: bool) -> dict[Any, Callable[..., Any]]:
-    """Our elementary functions in place of those of the vector library, for float32 within and results of that type."""
+def _elementary() -> dict[Any, Callable[..., Any]]:
+    """Our elementary functions in place of those of the vector library, for float32 within."""
 
     def only_float32(function: Callable[..., Tensor]) -> Callable[..., Any]:
         return lambda x: function(x) if x.dtype == torch.float32 else NotImplemented
-
-    def too_rough(x: Tensor) -> Any:  # within 3.5 ulp, which is enough for bfloat16 alone, even where terms cancel
-        if x.dtype == torch.float32 and result != torch.bfloat16 and not sines:
-            raise NoKernel("the compiler's sine of float32 is not as exact as torch's own")
-        return NotImplemented
 
     aten, rough = torch.ops.aten, _numerics.precision() == "plain"
 
@@ -159,8 +151,6 @@ def _elementary(result: torch.dtype, *, sines: bool) -> dict[Any, Callable[..., 
         aten.tanh.default: only_float32(_float32.tanh),
         aten.atan.default: only_float32(_float32.atan),
         aten.erf.default: only_float32(_float32.rough_erf if rough else _float32.erf),
-        aten.sin.default: too_rough,
-        aten.cos.default: too_rough,
     }
     return found if rough else {**found, aten.log1p.default: only_float32(_float32.log1p)}
 

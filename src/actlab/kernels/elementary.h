@@ -1,8 +1,8 @@
 // What kernels need beyond the compiler's vectors.
-//
+namespace actlab {
+
 // The exponential function without a call, which would empty the registers at every step of a loop: within 0.7 ulp everywhere, right at
 // both ends and for NaN. Other processors take the library's.
-namespace actlab {
 
 template <typename Vector>
 inline Vector exponential(const Vector& x) {
@@ -125,5 +125,116 @@ inline at::vec::VectorizedN<float, N> exponential(const at::vec::VectorizedN<flo
   return result;
 }
 #endif
+
+// Sine and cosine within 1.2 ulp of float32 everywhere, again without a call, and within 1 ulp of float64. x is a multiple j of pi/2 and a rest
+// r, found by parts of pi/2: with a fused multiply-add the first step is exact. Where j would be too long for that, one number after the other
+// is taken from the C library, in float64. What both have in common the compiler computes once.
+template <typename Number>
+struct Wave;
+
+template <>
+struct Wave<float> {
+  using Whole = int32_t;
+  static constexpr float longest = 1e5f, far = 12582912.0f;  // 1.5 * 2^23: a sum with it ends in the digits of a whole number
+  static constexpr float half_pi[] = {1.57079637f, -4.37113883e-08f, -1.71512451e-15f};
+  static constexpr float sine[] = {-0.166666546f, 0.00833215958f, -0.000195151194f};  // (sin(r) - r) / r^3 by powers of r^2
+  static constexpr float cosine[] = {-0.5f, 0.0416666456f, -0.00138873146f, 2.44329692e-05f};  // (cos(r) - 1) / r^2
+};
+
+template <>
+struct Wave<double> {
+  using Whole = int64_t;
+  static constexpr double longest = 1e8, far = 6755399441055744.0;
+  static constexpr double half_pi[] = {1.5707963267948966, 6.123233995736766e-17};
+  static constexpr double sine[] = {
+      -0.16666666666666666, 0.008333333333330946, -0.0001984126983675497, 2.755731610068312e-06, -2.5051131455447428e-08, 1.591810123167728e-10};
+  static constexpr double cosine[] = {
+      -0.5, 0.041666666666666664, -0.0013888888888887395, 2.4801587298763433e-05, -2.7557317270560385e-07, 2.087614602470193e-09, -1.1382614869434128e-11};
+};
+
+template <typename Number, int N>
+inline at::vec::Vectorized<Number> series(const at::vec::Vectorized<Number>& x, const Number (&coefficients)[N]) {
+  at::vec::Vectorized<Number> result(coefficients[N - 1]);
+  for (int one = N - 2; one >= 0; --one) result = at::vec::fmadd(result, x, at::vec::Vectorized<Number>(coefficients[one]));
+  return result;
+}
+
+template <typename Number>
+inline bool any_longer(const at::vec::Vectorized<Number>& size) {
+#if defined(CPU_CAPABILITY_AVX512)
+  if constexpr (sizeof(Number) == 4) return _mm512_cmp_ps_mask(size, _mm512_set1_ps(Wave<Number>::longest), _CMP_NLE_UQ);
+  else return _mm512_cmp_pd_mask(size, _mm512_set1_pd(Wave<Number>::longest), _CMP_NLE_UQ);
+#else
+  return (size <= at::vec::Vectorized<Number>(Wave<Number>::longest)).zero_mask();
+#endif
+}
+
+template <typename Number>
+inline at::vec::Vectorized<Number> where_odd(
+    const at::vec::Vectorized<typename Wave<Number>::Whole>& number, const at::vec::Vectorized<Number>& odd, const at::vec::Vectorized<Number>& even) {
+#if defined(CPU_CAPABILITY_AVX512)
+  if constexpr (sizeof(Number) == 4) return _mm512_mask_blend_ps(_mm512_test_epi32_mask(number, _mm512_set1_epi32(1)), even, odd);
+  else return _mm512_mask_blend_pd(_mm512_test_epi64_mask(number, _mm512_set1_epi64(1)), even, odd);
+#else
+  const at::vec::Vectorized<typename Wave<Number>::Whole> one(1);
+  return at::vec::Vectorized<Number>::blendv(even, odd, at::vec::cast<Number>((number & one) == one));
+#endif
+}
+
+template <bool cosine, typename Number>
+[[gnu::noinline, gnu::cold]] at::vec::Vectorized<Number> long_waves(const at::vec::Vectorized<Number>& x, const at::vec::Vectorized<Number>& found) {
+  __at_align__ Number from[at::vec::Vectorized<Number>::size()], to[at::vec::Vectorized<Number>::size()];
+  x.store(from);
+  found.store(to);
+  for (int one = 0; one < at::vec::Vectorized<Number>::size(); ++one) {
+    const double given = from[one];
+    if (!(std::abs(given) <= Wave<Number>::longest)) to[one] = static_cast<Number>(cosine ? std::cos(given) : std::sin(given));
+  }
+  return at::vec::Vectorized<Number>::loadu(to);
+}
+
+template <bool cosine, typename Number>
+inline at::vec::Vectorized<Number> wave(const at::vec::Vectorized<Number>& x) {
+  using Vector = at::vec::Vectorized<Number>;
+  using Whole = typename Wave<Number>::Whole;
+  using Known = Wave<Number>;
+  const auto constant = [](Number value) { return Vector(value); };
+  const Vector size = x.abs();
+  const Vector shifted = at::vec::fmadd(size, constant(0.6366197723675814), constant(Known::far)), j = shifted - constant(Known::far);
+  Vector r = at::vec::fmadd(j, constant(-Known::half_pi[0]), size), lost(0);
+  if constexpr (sizeof(Number) == 8) {
+    r = at::vec::fmadd(j, constant(-Known::half_pi[1]), r);
+  } else {
+    const Vector first = r, second = j * constant(-Known::half_pi[1]);
+    r = first + second;
+    lost = at::vec::fmadd(j, constant(-Known::half_pi[2]), at::vec::fmsub(j, constant(-Known::half_pi[1]), second)) + ((first - r) + second);
+  }
+  const Vector square = r * r;
+  const Vector of_even = r + at::vec::fmadd(r * square, series(square, Known::sine), lost);
+  const Vector of_odd = at::vec::fmadd(square, series(square, Known::cosine), constant(1));
+  const auto number = at::vec::cast<Whole>(shifted);
+  const auto half_turns = cosine ? number + at::vec::Vectorized<Whole>(1) : number;
+  const auto sign = (half_turns & at::vec::Vectorized<Whole>(2)) << at::vec::Vectorized<Whole>(8 * sizeof(Number) - 2);
+  Vector y = (cosine ? where_odd(number, of_even, of_odd) : where_odd(number, of_odd, of_even)) ^ at::vec::cast<Number>(sign);
+  if constexpr (!cosine) y = y ^ (x & constant(-0.0));
+  return __builtin_expect(any_longer(size), false) ? long_waves<cosine>(x, y) : y;
+}
+
+template <bool cosine, typename Number, int N>
+inline at::vec::VectorizedN<Number, N> wave(const at::vec::VectorizedN<Number, N>& x) {
+  at::vec::VectorizedN<Number, N> result;
+  for (int one = 0; one < N; ++one) result[one] = wave<cosine>(x[one]);
+  return result;
+}
+
+template <typename Vector>
+inline Vector sine(const Vector& x) {
+  return wave<false>(x);
+}
+
+template <typename Vector>
+inline Vector cosine(const Vector& x) {
+  return wave<true>(x);
+}
 
 }  // namespace actlab
