@@ -5,8 +5,9 @@ python benchmarks/activations.py [--only gelu,mish] [--sizes 10,14,18,22,26] [--
 Ways: `eager` is torch's own function, or the formula in torch operations where it has none; `compile` is torch.compile of that;
 `library` the form that timm or Hugging Face write; `fused` is ours as it comes, `fused-input` and `fused-output` ours told to keep what
 it would not (it keeps the input of float32, and of half types the output where that tells the slope); `clone` copies the tensor and is
-the limit of any pass over it. In every round each way takes its turn, so that all meet the same machine. Freed memory stays in the
-process, as in `actlab train`. Rows go to benchmarks/results/activations.csv, a picture of them to activations.svg, a summary to the
+the limit of any pass over it. Each is called as a function, PReLU with its parameter as a layer on both sides. In every round each way
+takes its turn, so that all meet the same machine, and is called once before the clock starts. Freed memory stays in the process, as in
+`actlab train`. Rows go to benchmarks/results/activations.csv, a picture of them to activations.svg, a summary to the
 terminal.
 """
 
@@ -24,7 +25,7 @@ from accuracy import TORCH
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from actlab import activations, kernels
+from actlab import activations, fused, kernels
 from actlab.activations import Activation
 from actlab.optimizing import bytes_kept
 from actlab.train.memory import keep_freed_memory
@@ -81,11 +82,10 @@ def functions(name: str, dtype: torch.dtype) -> dict[str, nn.Module | Callable[[
         found |= {"eager": eager, "compile": torch.compile(_fresh(eager), dynamic=False)}
     if name in LIBRARY:
         found["library"] = LIBRARY[name]
-    learn = {"learn": name == "prelu"}
-    found["fused"] = entry.module(fused=True, **learn).to(dtype)
+    found["fused"] = entry.module().to(dtype) if name == "prelu" else entry
     if name != "prelu" and kernels.tells_slope(entry, entry.values()):
         other = "output" if dtype == torch.float32 else "input"
-        found[f"fused-{other}"] = entry.module(fused=True, save=other, **learn)
+        found[f"fused-{other}"] = entry.module(save=other, learn=False)
     return found
 
 
@@ -100,7 +100,7 @@ def measure(name: str, dtype: torch.dtype, size: int, rounds: int) -> dict[str, 
     x = torch.randn(size, generator=generator).to(dtype)
     leaf, g = x.clone().requires_grad_(), torch.randn(size, generator=generator).to(dtype)
     ways = functions(name, dtype)
-    repeats = max(1, min(200, 2**20 // size))
+    repeats = max(1, min(200, 2**22 // size))
     times: dict[str, dict[str, list[float]]] = {way: {"forward": [], "backward": []} for way in ways}
     for number in range(rounds + 1):
         for way, function in ways.items():
@@ -117,6 +117,7 @@ def measure(name: str, dtype: torch.dtype, size: int, rounds: int) -> dict[str, 
 
 
 def _seconds(call: Callable[[], Any], repeats: int) -> float:
+    call()
     start = time.perf_counter()
     for _ in range(repeats):
         call()
@@ -126,6 +127,7 @@ def _seconds(call: Callable[[], Any], repeats: int) -> float:
 def _backward_seconds(function: Callable[[Tensor], Tensor], leaf: Tensor, g: Tensor, repeats: int) -> float:
     """Of the backward pass alone: forward passes are made before the clock starts, a few at a time to spare memory."""
     inputs = [leaf, *(function.parameters() if isinstance(function, nn.Module) else ())]
+    torch.autograd.grad(function(leaf), inputs, g)
     total, done = 0.0, 0
     while done < repeats:
         batch = min(20, repeats - done)
@@ -165,6 +167,7 @@ def main() -> None:
         raise SystemExit("expected a C++ compiler; install one, such as g++")
     torch.set_num_threads(given.threads)
     keep_freed_memory()
+    fused()
     machine, rows = machine_columns(torch.device("cpu")), []
     for name in names:
         for short in types:

@@ -516,6 +516,27 @@ def test_the_way_found_by_one_call_is_forgotten_when_anything_changes():
             layer(wrong)
 
 
+def test_the_function_remembers_its_kernel_as_long_as_nothing_changes():
+    x, swish = torch.linspace(-3, 3, 64), activations.get("swish")
+    plain = swish(x)
+    with actlab.fused():
+        for _ in range(2):
+            torch.testing.assert_close(swish(x), plain)
+        assert swish._shortcut is not None
+        torch.testing.assert_close(swish(x, b=2.0), swish.module(b=2.0, learn=False, fused=False)(x))
+        for dtype in (torch.float64, torch.bfloat16, torch.float32):
+            assert swish(x.to(dtype)).dtype == dtype
+        torch.testing.assert_close(torch.func.vmap(swish)(x.view(8, 8)).flatten(), plain)
+        for wrong in ([1.0], "x", None, torch.arange(3)):
+            with pytest.raises(TypeError):
+                swish(wrong)
+    asked = x.clone().requires_grad_()
+    assert swish(asked).grad_fn.name() != "ActivationBackward", "the switch was not heeded"
+    with actlab.fused(save="output"):
+        swish(asked).sum().backward()
+    torch.testing.assert_close(asked.grad, swish.derivative(x), rtol=1e-3, atol=1e-3)
+
+
 def test_generated_sources_are_kept_and_survive_damage(monkeypatch, tmp_path):
     entry = activations.get("softsign")
     variant, place = variant_of(entry, []), tmp_path / "kept.json"

@@ -14,7 +14,7 @@ from torch import Tensor
 from .._language import say
 from ..errors import UsageError
 from ._calculus import Body, Widen, slope_of, tied, wide, widest
-from ._fusing import engine, fused, run
+from ._fusing import engine, fused, run, shortcut
 from ._refusals import floating, known
 from ._teaching import Teaching
 
@@ -156,6 +156,9 @@ class Activation:
         self.learnt = tuple(one.name for one in self.parameters if one.domain.learnable)  # by a module
         self._node: Body | None = None
         self._slope: Body | None = None
+        self._shortcut: Any = (
+            None  # of the last call without parameters: `fused.state` then, a function, its arguments after x
+        )
 
     def tie(self) -> "Activation":
         """Join the bodies to what a call uses. Happens by itself at the first call, but not under torch.compile."""
@@ -173,8 +176,17 @@ class Activation:
 
         Raises TypeError for anything but a floating-point tensor and for an unknown parameter, UsageError for a value outside its domain.
         """
+        usual = not parameters and not training and not torch.compiler.is_compiling()
+        if usual and (short := self._shortcut) is not None and short[0] == fused.state:
+            result = short[1](x, *short[2])
+            if result is not None:
+                return result
         entry, values = self._resolved(x, parameters)
-        return entry.apply(x, values, training=training)
+        result = entry.apply(x, values, training=training)
+        if usual and fused.on:
+            found = shortcut(self, values, None, x.dtype)
+            self._shortcut = found and (fused.state, *found)
+        return result
 
     def apply(self, x: Tensor, values: Sequence[Any], *, training: bool = False) -> Tensor:
         """As a call, with all parameters in order and none of them checked."""

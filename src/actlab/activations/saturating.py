@@ -277,6 +277,7 @@ def _(x: Tensor) -> Tensor:
     source="Mallick & Kumar 2011; complementary log-log link, Fisher 1922",
     also=("complementary_log_log",),
     double=True,
+    single="value",
     bounds={
         "slope": Bound(
             400,

@@ -1,8 +1,8 @@
 // What kernels need beyond the compiler's vectors.
 namespace actlab {
 
-// The exponential function without a call, which would empty the registers at every step of a loop: within 0.7 ulp everywhere, right at
-// both ends and for NaN. Other processors take the library's.
+// The exponential function without a call, which would empty the registers at every step of a loop: within 0.7 ulp of float32 everywhere and
+// within 1 ulp of float64, right at both ends and for NaN. Other processors take the library's.
 
 template <typename Vector>
 inline Vector exponential(const Vector& x) {
@@ -118,9 +118,24 @@ inline at::vec::Vectorized<float> exponential(const at::vec::Vectorized<float>& 
   return _mm512_scalef_ps(_mm512_add_ps(p, constant(1.0f)), n);
 }
 
-template <int N>
-inline at::vec::VectorizedN<float, N> exponential(const at::vec::VectorizedN<float, N>& x) {
-  at::vec::VectorizedN<float, N> result;
+template <>
+inline at::vec::Vectorized<double> exponential(const at::vec::Vectorized<double>& given) {
+  const auto constant = [](double value) { return _mm512_set1_pd(value); };
+  const __m512d x = _mm512_min_pd(constant(710.0), _mm512_max_pd(constant(-746.0), given));
+  const __m512d n = _mm512_roundscale_pd(_mm512_mul_pd(x, constant(1.4426950408889634)), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  const __m512d r = _mm512_fnmadd_pd(n, constant(1.9082149292705877e-10), _mm512_fnmadd_pd(n, constant(0.6931471803691238), x));
+  constexpr double coefficients[] = {
+      0.5000000000000001, 0.16666666666666669, 0.04166666666662406, 0.008333333333330056, 0.001388888891724774,
+      0.0001984126986307978, 2.480152124310193e-05, 2.7557268419352836e-06, 2.762011358004812e-07, 2.5100404824318008e-08};
+  __m512d p = constant(coefficients[9]);
+  for (int one = 8; one >= 0; --one) p = _mm512_fmadd_pd(p, r, constant(coefficients[one]));
+  p = _mm512_fmadd_pd(_mm512_mul_pd(r, r), p, r);
+  return _mm512_scalef_pd(_mm512_add_pd(p, constant(1.0)), n);
+}
+
+template <typename Number, int N>
+inline at::vec::VectorizedN<Number, N> exponential(const at::vec::VectorizedN<Number, N>& x) {
+  at::vec::VectorizedN<Number, N> result;
   for (int one = 0; one < N; ++one) result[one] = exponential(x[one]);
   return result;
 }
