@@ -5,7 +5,8 @@ longer (tanh, log1p, atan) or lose small arguments (expm1, erf). Polynomials are
 with weights raised where the error is largest.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -109,6 +110,23 @@ def _power_of_two(k: Tensor) -> Tensor:
     return ((k + 127) << 23).view(torch.float32)
 
 
+def scaled(x: Tensor, k: Tensor) -> Tensor:
+    """x 2^k for whole k (float32), rounded once."""
+    return _ldexp()(x, k)
+
+
+@cache
+def _ldexp() -> Callable[[Tensor, Tensor], Tensor]:
+    """An operation of torch's compiler, which has this one but offers it to whole numbers alone."""
+    from torch._inductor.inductor_prims import make_prim
+    from torch._inductor.ir import ops_wrapper
+    from torch._inductor.lowering import make_pointwise, register_lowering
+
+    operation = make_prim("actlab_ldexp(Tensor x, Tensor k) -> Tensor", torch.ldexp, doc="x 2^k, rounded once")
+    register_lowering(operation, type_promotion_kind=None)(make_pointwise(ops_wrapper("ldexp")))
+    return operation
+
+
 def _reduced(x: Tensor, low: Number) -> tuple[Tensor, Tensor]:
     """k and r with exp(x + low) = 2^k exp(r) and |r| at most about ln(2)/2."""
     k = torch.round(x * _LOG2_E)
@@ -125,27 +143,35 @@ def exp(
     """
     if weight is None and is_none(low) and not shared:
         return torch.exp(x)
-    k, r = _reduced(x.clamp(-160, 130), low)
+    k, r = _reduced(x.clamp(-240, 130), low)  # less than exp(-240) times any weight is 0
     grown = fma(r * r, polynomial(r, _EXP), r)
     part = 1 + grown
     if weight is not None:
         rest = weight * ((1 - part) + grown)
         part = fma(part, weight, rest if is_none(weight_low) else fma(part, weight_low, rest))
-        part = torch.where(x < -160, torch.zeros_like(part), part)  # so that no weight brings it back
-    whole = k.to(torch.int32)
-    half = whole >> 1
-    return part * _power_of_two(half) * _power_of_two(whole - half)
+    return scaled(part, k)
 
 
-def expm1(x: Tensor) -> Tensor:
-    """exp(x) - 1."""
+def exp_parts(x: Tensor, low: Number = 0.0) -> tuple[Tensor, Tensor]:
+    """exp(x + low) for x up to 0, as a part from sqrt(1/2) to sqrt(2) less 1, and the power of two that it is to be multiplied by."""
+    k, r = _reduced(x.clamp(min=-240), low)
+    return fma(r * r, polynomial(r, _EXP), r), k
+
+
+def expm1(x: Tensor, low: Number = 0.0) -> Tensor:
+    """exp(x + low) - 1."""
     if x.dtype == torch.float64:  # for a result in float32
         near = x * (1 + x * (1 / 2 + x * (1 / 6 + x / 24)))
         return torch.where(x.abs() < 1e-3, near, torch.exp(x) - 1)
-    k, r = _reduced(x.clamp(-30, 89), 0.0)
-    scale = _power_of_two(k.to(torch.int32) - 1)  # half of it: 2^128 is no float32
+    k, r = _reduced(x.clamp(-30, 89), low)
+    scale = scaled(torch.full_like(k, 0.5), k)  # half of it: 2^128 is no float32
     part = fma(r * r, polynomial(r, _EXP), r)
     return 2 * fma(scale, part, scale - 0.5)
+
+
+def signed(size: Tensor, x: Tensor) -> Tensor:
+    """`size`, which is not negative, with the sign of x: torch's has no vector instructions of its own."""
+    return (size.view(torch.int32) | (x.view(torch.int32) & -(2**31))).view(torch.float32)
 
 
 def tanh(x: Tensor) -> Tensor:
@@ -154,7 +180,7 @@ def tanh(x: Tensor) -> Tensor:
     e = exp(-2 * size)
     square = x * x
     near = fma(square * x, polynomial(square, _TANH), x)
-    return torch.where(size < 0.55, near, torch.copysign(1 - 2 * e / (1 + e), x))
+    return torch.where(size < 0.55, near, signed(1 - 2 * (e * (1 / (1 + e))), x))
 
 
 def tanh_excess(square: Tensor) -> Tensor:
@@ -170,7 +196,7 @@ def tanh_shrunk(x: Tensor) -> Tensor:
     lost = fma(square, x, -cube) + fma(x, x, -square) * x
     inner = fma(square, polynomial(square, _SHRUNK), _SHRUNK_FIRST[1])
     e = exp(-2 * size)
-    far = torch.copysign((size - 1) + 2 * e / (1 + e), x)
+    far = signed((size - 1) + 2 * (e * (1 / (1 + e))), x)
     near = fma(cube, _SHRUNK_FIRST[0], fma(cube, inner, lost * (_SHRUNK_FIRST[0] + inner)))
     return torch.where(size < 1.2, near, far)
 
@@ -228,7 +254,7 @@ def rough_erf(x: Tensor) -> Tensor:
     far = 1 - t * polynomial(t, (0.254829592, -0.284496736, 1.421413741, -1.453152027, 1.061405429)) * torch.exp(
         -square
     )
-    return torch.where(square < 1, near, torch.copysign(far, x))
+    return torch.where(square < 1, near, signed(far, x))
 
 
 def atan(x: Tensor) -> Tensor:
@@ -238,7 +264,7 @@ def atan(x: Tensor) -> Tensor:
     z = torch.where(outside, 1 / size, size)
     square = z * z
     inner = fma(square * z, polynomial(square, _ATAN), z)
-    return torch.copysign(torch.where(outside, (_HALF_PI - inner) - _HALF_PI_REST, inner), x)
+    return signed(torch.where(outside, (_HALF_PI - inner) - _HALF_PI_REST, inner), x)
 
 
 def normal_tail(
@@ -283,4 +309,4 @@ def erf(x: Tensor) -> Tensor:
     square = size * size
     near = fma(x, _ERF_FIRST[0], x * fma(square, polynomial(square, _ERF), _ERF_FIRST[1]))
     far = 1 - 2 * normal_tail(-square, -fma(size, size, -square), 1.4142135623730951 * size)
-    return torch.where(size < 1, near, torch.copysign(far, x))
+    return torch.where(size < 1, near, signed(far, x))

@@ -53,17 +53,17 @@ def total(a: Tensor, b: Number) -> Pair:
         return a + b, 0.0
     rest = 0.0
     if not torch.is_tensor(b) and a.dtype == torch.float32:
-        b, rest = _short(b)
+        b, rest = short(b)
     high = a + b
     part = high - a
     return high, _low(high, (a - (high - part)) + (b - part) + rest)
 
 
-def _short(b: float) -> tuple[float, float]:
+def short(b: float) -> tuple[float, float]:
     """The 24 digits of a number that a float32 holds, and what is left."""
     scaled = b * 536870913.0  # 2^29 + 1
-    short = scaled - (scaled - b)
-    return short, b - short
+    high = scaled - (scaled - b)
+    return high, b - high
 
 
 def _halves(a: Number) -> tuple[Number, Number]:
@@ -82,8 +82,8 @@ def product(a: Tensor, b: Number) -> Pair:
     if kind == "plain":
         return high, 0.0
     if kind == "fused" and high.dtype == torch.float32:
-        short, rest = (b, 0.0) if torch.is_tensor(b) else _short(b)
-        low = float32.fma(a, short, -high)
+        known, rest = (b, 0.0) if torch.is_tensor(b) else short(b)
+        low = float32.fma(a, known, -high)
         return high, _low(high, low if float32.is_none(rest) else low + a * rest)
     if high.dtype == torch.float32 and a.device.type != "mps":  # where there is float64, it holds the whole product
         exact = a.double() * (b.double() if torch.is_tensor(b) else b)
@@ -103,6 +103,11 @@ def quotient(a: Tensor, b: Number) -> Pair:
         return high, 0.0
     back, error = product(high, b)
     return high, _low(high, ((a - back) - error) / b)
+
+
+def over(a: Tensor, b: Tensor) -> Tensor:
+    """a / b, for b far from 0 and infinity; in kernels in float32 by the inverse, which is rounded for itself."""
+    return a * (1 / b) if is_kernel_in_float32(b) else a / b
 
 
 def scaled(pair: Pair, b: Number) -> Pair:
@@ -161,25 +166,42 @@ def minus_square(x: Tensor) -> Pair:
 def sigmoid(pair: Pair, weight: Tensor | None = None, weight_low: Number = 0.0) -> Tensor:
     """(weight + weight_low) / (1 + exp(-(high + low))), accurate on both sides."""
     right = pair[0] >= 0
-    e = exp(minus_abs(pair), shared=weight is not None)
+    if precision() == "fused" and weight is not None:
+        return _sigmoid_in_float32(pair, weight, weight_low)
+    e = exp(minus_abs(pair))
     whole = 1 + e
     rest = (1 - whole) + e
-    if precision() == "fused":  # one division for both quotients
-        part = torch.where(right, torch.ones_like(e), e) if weight is None else weight
+    if precision() == "fused":
+        part = torch.where(right, torch.ones_like(e), e)
         inverse = 1 / whole
         quotient = part * inverse
-        missing = float32.fma(-quotient, whole, part) - quotient * rest
-        missing = (missing if float32.is_none(weight_low) else missing + weight_low) * inverse
-        if weight is None:
-            return quotient + missing
-        missing = _low(quotient, missing)  # only a weight may be infinite
-        return torch.where(right, quotient + missing, exp(minus_abs(pair), quotient, missing))
-    quotient = torch.where(right, torch.ones_like(e), e) / whole
+        return quotient + (float32.fma(-quotient, whole, part) - quotient * rest) * inverse
+    quotient = over(torch.where(right, torch.ones_like(e), e), whole)
     if precision() == "exact":
         quotient = quotient - quotient * (rest / whole)
     if weight is None:
         return quotient
     return quotient * weight if float32.is_none(weight_low) else quotient * weight + quotient * weight_low
+
+
+def _sigmoid_in_float32(pair: Pair, weight: Tensor, weight_low: Number) -> Tensor:
+    """The same with one division for both sides; the power of two comes last, so that no weight meets what is 0 without it."""
+    right = pair[0] >= 0
+    grown, k = float32.exp_parts(*minus_abs(pair))
+    part = 1 + grown
+    e = float32.scaled(part, k)
+    whole = 1 + e
+    part = torch.where(right, torch.ones_like(e), part)
+    above = part * weight
+    negative = -above
+    below = float32.fma(part, weight, negative)
+    below = below if float32.is_none(weight_low) else float32.fma(part, weight_low, below)
+    inverse = 1 / whole
+    quotient = above * inverse
+    over = float32.fma(quotient, (1 - whole) + e, float32.fma(quotient, whole, negative))
+    result = float32.fma(below - over, inverse, quotient)
+    result = torch.where(result.isnan(), quotient, result)  # of an infinite weight
+    return float32.scaled(result, torch.where(right, torch.zeros_like(k), k))
 
 
 def gated_slope(gate: Pair, lever: Pair) -> Tensor:
@@ -189,14 +211,14 @@ def gated_slope(gate: Pair, lever: Pair) -> Tensor:
         return sigmoid(gate, 1 + v * sigmoid(negated(gate)))
     right, falling = u >= 0, minus_abs(gate)
     e = exp(falling, shared=True)
-    weight = torch.where(right, float32.fma(v, e, 1 + e), (1 + v) + (e + low)) / float32.fma(e, 2 + e, 1.0)
+    weight = over(torch.where(right, float32.fma(v, e, 1 + e), (1 + v) + (e + low)), float32.fma(e, 2 + e, 1.0))
     return torch.where(right, weight, exp(falling, weight))
 
 
 def bell(e: Tensor) -> Tensor:
     """e / (1 + e)^2, for e up to 1, with what the sum leaves out put back."""
     if precision() != "exact":
-        return e / (1 + e * (2 + e))
+        return over(e, 1 + e * (2 + e))
     whole = 1 + e
     quotient = e / whole
     return (quotient - 2 * quotient * (((1 - whole) + e) / whole)) / whole
@@ -240,7 +262,7 @@ def sech_squared(pair: Pair, weight: Tensor | None = None, weight_low: Number = 
     if weight is None or precision() == "exact":
         squared = 4 * bell(e)
         return squared if weight is None else squared * weight + squared * weight_low
-    return 4 * exp(falling, weight, weight_low) / (1 + e * (2 + e))
+    return over(4 * exp(falling, weight, weight_low), 1 + e * (2 + e))
 
 
 def gauss(x: Tensor, weight: Tensor | None = None) -> Tensor:
@@ -307,8 +329,8 @@ def gelu_slope(x: Tensor) -> Tensor:
     square, low = product(x, x)
     size, careful = x.abs().clamp(max=15), precision() == "fused"
     tail, tail_low = float32.tail_factor(size, careful=careful)
-    short, rest = _short(0.3989422804014327)  # the density at 0
-    weight = float32.fma(size, -short, tail)
+    density, rest = short(0.3989422804014327)  # at 0
+    weight = float32.fma(size, -density, tail)
     lost = exp((-0.5 * square, -0.5 * low), weight, tail_low - rest * size if careful else 0.0)
     return torch.where(x > 0, 1 - lost, lost)
 
@@ -325,7 +347,7 @@ def polynomial(x: Tensor, coefficients: Sequence[float]) -> Tensor:
 
 def beyond(x: Pair, root: tuple[float, float]) -> Tensor:
     """x - root, with every digit kept near it; `root` is a pair."""
-    high, low = root if precision() == "exact" else _short(root[0])
+    high, low = root if precision() == "exact" else short(root[0])
     return (x[0] - high) + (x[1] - low)
 
 

@@ -293,7 +293,7 @@ def mish(x: Tensor) -> Tensor:
     low = x.clamp(min=-800)
     falling = exact.alone(-low.abs())
     w = exact.exp(falling, shared=True)
-    share = 2 * w * w / exact.fma(2 * w, w, exact.fma(w, 2.0, 1.0))
+    share = exact.over(2 * w * w, exact.fma(2 * w, w, exact.fma(w, 2.0, 1.0)))
     rest = exact.fma(w, w, w) / exact.fma(w, 2 + w, 2.0)
     left = exact.exp(falling, *exact.scaled(exact.total(-rest, 1.0), low))
     return torch.where(low >= 0, exact.fma(-low.clamp(max=800), share, low), left)

@@ -189,9 +189,14 @@ def _root(x: Tensor, b: float) -> tuple[Tensor, Tensor]:
     inner = torch.where(far, torch.zeros_like(x), x)
     square, rest = exact.product(inner, inner)
     above, more = exact.total(square, b)
-    root = torch.sqrt(above)
-    back, error = exact.product(root, root)
-    low = (((above - back) - error) + (more + rest)) / (2 * root)
+    if exact.is_kernel_in_float32(x):
+        inverse = torch.rsqrt(above)
+        root = above * inverse
+        low = (exact.fma(-root, root, above) + (more + rest)) * (0.5 * inverse)
+    else:
+        root = torch.sqrt(above)
+        back, error = exact.product(root, root)
+        low = (((above - back) - error) + (more + rest)) / (2 * root)
     return torch.where(far, x.abs(), root), torch.where(far, torch.zeros_like(low), low)
 
 
@@ -216,7 +221,7 @@ def bent_identity(x: Tensor) -> Tensor:
     """A line with a gentle bend: its slope passes smoothly from 1/2 to 3/2."""
     high, low = _root(x, 1.0)
     if exact.precision() == "plain":
-        return torch.where(x.isinf(), x, x + 0.5 * x * (x / (high + 1)))
+        return torch.where(x.isinf(), x, x + 0.5 * x * exact.over(x, high + 1))
     y = x + 0.5 * ((high - 1) + low)
     return torch.where(x.isinf(), x, y)
 
@@ -224,7 +229,7 @@ def bent_identity(x: Tensor) -> Tensor:
 @bent_identity.slope
 def _(x: Tensor) -> Tensor:
     high, low = _root(x, 1.0)
-    return 1 + 0.5 * torch.where(x.isinf(), torch.sign(x), x / (high + low))
+    return 1 + 0.5 * exact.over(x.clamp(-1e30, 1e30), (high + low).clamp(max=1e30))
 
 
 @bent_identity.from_output()
@@ -263,9 +268,9 @@ def squareplus(x: Tensor, b: Positive = 4.0) -> Tensor:
     gap, rest = exact.total(0.5 * high, -0.5 * x)  # halves, so that no sum overflows
     gap = torch.where(x < 0, gap, torch.ones_like(gap))
     q, more = exact.quotient(torch.full_like(gap, 0.25 * b), gap)
-    left = q + (more - q * (rest + 0.5 * low) / gap)
+    left = q + (more - exact.over(q * (rest + 0.5 * low), gap))
     if x.dtype == torch.float32:
-        left = left + (0.25 * b - float(torch.tensor(0.25 * b, dtype=torch.float32))) / gap
+        left = left + exact.over(torch.full_like(gap, exact.short(0.25 * b)[1]), gap)
     left = torch.where(gap.isinf(), torch.zeros_like(left), left)
     return torch.where(x < 0, left, (0.5 * x + 0.5 * high) + 0.5 * low)
 
@@ -275,8 +280,8 @@ def _(x: Tensor, b: float) -> Tensor:
     high, low = _root(x, b)
     root = high + low
     left = torch.where(x < 0, root - x, torch.ones_like(x))
-    right = 0.5 + 0.5 * torch.where(x.isinf(), torch.ones_like(x), x / root)
-    return torch.where(x < 0, (0.5 * b / root) / left, right)
+    right = 0.5 + 0.5 * exact.over(x.clamp(max=1e30), root.clamp(max=1e30))
+    return torch.where(x < 0, exact.over(0.5 * b / root, left), right)
 
 
 @squareplus.from_output()

@@ -252,8 +252,8 @@ def _(x: Tensor) -> Tensor:
 def softsign(x: Tensor) -> Tensor:
     """Rational S-shaped curve from -1 to 1, with tails that close in as 1/x."""
     r, _ = _inside(x)
-    near = x / (1 + x.abs().clamp(max=1))
-    return torch.where(x.abs() > 1, torch.sign(x) / (1 + r), near)
+    near = exact.over(x, 1 + x.abs().clamp(max=1))
+    return torch.where(x.abs() > 1, exact.over(torch.sign(x), 1 + r), near)
 
 
 @softsign.slope
@@ -380,6 +380,9 @@ def laplace(x: Tensor, mu: Real = 0.707107, sigma: Positive = 0.282095) -> Tenso
 
 def _standardised(x: Tensor, mu: float, sigma: float) -> exact.Pair:
     high, low = exact.total(x, -mu)
+    if exact.is_kernel_in_float32(x):
+        q, rest = exact.product(high, 1 / sigma)
+        return exact.within((q, rest + low * (1 / sigma)), 1e30)
     q, rest = exact.quotient(high, sigma)
     return exact.within((q, rest + low / sigma), 1e30)
 

@@ -90,9 +90,15 @@ _ORDERS = {"<": "less", "<=": "at_most", ">": "above", ">=": "at_least", "==": "
 def _own_steps(text: str) -> str:
     """The same loops in fewer steps.
 
-    Our exponential function, sine and cosine; comparisons in mask registers; bits of one type taken for another in registers; sums too; with a constant, maximum and minimum that let NaN through.
+    Our exponential function, sine, cosine, inverse and inverse root; powers of two in one step; comparisons in mask registers; bits of one type taken for another in registers; sums too; with a constant, maximum and minimum that let NaN through.
     """
-    for theirs, ours in (("exp", "exponential"), ("sin", "sine"), ("cos", "cosine")):
+    for theirs, ours in (
+        ("exp", "exponential"),
+        ("sin", "sine"),
+        ("cos", "cosine"),
+        ("reciprocal", "inverse"),
+        ("rsqrt", "inverse_root"),
+    ):
         text = re.sub(rf"= (tmp\d+)\.{theirs}\(\);", rf"= actlab::{ours}(\1);", text)
     text = re.sub(
         r"at::vec::VecMask<float,\d+>\((tmp\d+) ([<>=!]=?) (tmp\d+)\)",
@@ -109,6 +115,13 @@ def _own_steps(text: str) -> str:
         r"\s*__at_align__ std::array<(int32_t|float), \d+> tmpbuf_out;\s*for \([^{]*\{\s*tmpbuf_out\[i\] = c10::bit_cast<\3>\(tmpbuf0\[i\]\);"
         r"\s*\}\s*return [^;]*;\s*\}\s*\(\)\s*;",
         r"auto \1 = actlab::bits_as<\3>(\2);",
+        text,
+    )
+    text = re.sub(
+        r"auto (tmp\d+) =\s*\[&\]\(\)\s*\{\s*__at_align__ std::array<float, \d+> tmpbuf0;\s*(tmp\d+)\.store\([^;]*;"
+        r"\s*__at_align__ std::array<float, \d+> tmpbuf1;\s*(tmp\d+)\.store\([^;]*;\s*__at_align__ std::array<float, \d+> tmpbuf_out;"
+        r"\s*for \([^{]*\{\s*tmpbuf_out\[i\] = std::ldexp\(tmpbuf0\[i\], tmpbuf1\[i\]\);\s*\}\s*return [^;]*;\s*\}\s*\(\)\s*;",
+        r"auto \1 = actlab::scaled(\2, \3);",
         text,
     )
     # The compiler's sums change over to another place in memory after 4,096 vectors; a piece has fewer.

@@ -141,6 +141,68 @@ inline at::vec::VectorizedN<Number, N> exponential(const at::vec::VectorizedN<Nu
 }
 #endif
 
+// x 2^k for whole k, and within 0.53 ulp of float32 1/x, within 1 ulp 1/sqrt(x): the processor's first guess and one step of Newton's, where a
+// division would take as long as a polynomial. At 0, infinity and NaN the guess is right and the step is none.
+template <typename Vector>
+inline Vector inverse(const Vector& x) {
+  return x.reciprocal();
+}
+
+template <typename Vector>
+inline Vector inverse_root(const Vector& x) {
+  return x.rsqrt();
+}
+
+#if defined(CPU_CAPABILITY_AVX512)
+inline at::vec::Vectorized<float> scaled(const at::vec::Vectorized<float>& x, const at::vec::Vectorized<float>& k) { return _mm512_scalef_ps(x, k); }
+
+template <>
+inline at::vec::Vectorized<float> inverse(const at::vec::Vectorized<float>& x) {
+  const __m512 guess = _mm512_rcp14_ps(x);
+  const __m512 better = _mm512_fmadd_ps(_mm512_fnmadd_ps(x, guess, _mm512_set1_ps(1.0f)), guess, guess);
+  return _mm512_mask_mov_ps(better, _mm512_cmp_ps_mask(better, better, _CMP_UNORD_Q), guess);
+}
+
+template <>
+inline at::vec::Vectorized<float> inverse_root(const at::vec::Vectorized<float>& x) {
+  const __m512 guess = _mm512_rsqrt14_ps(x), half = _mm512_mul_ps(guess, _mm512_set1_ps(0.5f));
+  const __m512 better = _mm512_fmadd_ps(_mm512_fnmadd_ps(_mm512_mul_ps(x, guess), guess, _mm512_set1_ps(1.0f)), half, guess);
+  return _mm512_mask_mov_ps(better, _mm512_cmp_ps_mask(better, better, _CMP_UNORD_Q), guess);
+}
+
+template <int N>
+inline at::vec::VectorizedN<float, N> inverse(const at::vec::VectorizedN<float, N>& x) {
+  at::vec::VectorizedN<float, N> result;
+  for (int one = 0; one < N; ++one) result[one] = inverse(x[one]);
+  return result;
+}
+
+template <int N>
+inline at::vec::VectorizedN<float, N> inverse_root(const at::vec::VectorizedN<float, N>& x) {
+  at::vec::VectorizedN<float, N> result;
+  for (int one = 0; one < N; ++one) result[one] = inverse_root(x[one]);
+  return result;
+}
+#else
+inline at::vec::Vectorized<float> power_of_two(const at::vec::Vectorized<float>& k) {
+  using Whole = at::vec::Vectorized<int32_t>;
+  return bits_as<float>((at::vec::convert<int32_t>(k) + Whole(127)) << Whole(23));
+}
+
+inline at::vec::Vectorized<float> scaled(const at::vec::Vectorized<float>& x, const at::vec::Vectorized<float>& k) {
+  using Vector = at::vec::Vectorized<float>;
+  const Vector fourth = (k * Vector(0.25f)).floor(), step = power_of_two(fourth);  // 2^k itself may be no float32
+  return x * step * step * step * power_of_two(k - Vector(3.0f) * fourth);
+}
+#endif
+
+template <int N>
+inline at::vec::VectorizedN<float, N> scaled(const at::vec::VectorizedN<float, N>& x, const at::vec::VectorizedN<float, N>& k) {
+  at::vec::VectorizedN<float, N> result;
+  for (int one = 0; one < N; ++one) result[one] = scaled(x[one], k[one]);
+  return result;
+}
+
 // Sine and cosine within 1.2 ulp of float32 everywhere, again without a call, and within 1 ulp of float64. x is a multiple j of pi/2 and a rest
 // r, found by parts of pi/2: with a fused multiply-add the first step is exact. Where j would be too long for that, one number after the other
 // is taken from the C library, in float64. What both have in common the compiler computes once.
