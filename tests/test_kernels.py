@@ -91,11 +91,16 @@ def test_a_planted_fault_in_a_kernel_is_caught():
 
 def test_our_own_steps_stand_in_place_of_the_compilers():
     """Another version of torch may write them otherwise: then they would be missed by their speed alone."""
-    text = "".join(sources(variant_of(get("mish"), []), torch.float32).values())
+    names = ("mish", "tanh", "cosine")
+    text = "".join(one for name in names for one in sources(variant_of(get(name), []), torch.float32).values())
     for own, theirs in (
         ("actlab::bits_as<float>", "bit_cast"),
         ("actlab::compare", "VecMask"),
         ("actlab::chosen", "blendv"),
+        ("actlab::scaled", "ldexp"),
+        ("actlab::exponential", ".exp()"),
+        ("actlab::sine", ".sin()"),
+        ("actlab::inverse", ".reciprocal()"),
     ):
         assert own in text and theirs not in text
 
