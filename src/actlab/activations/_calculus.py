@@ -86,7 +86,7 @@ def tied(body: Body, slope: Body, partials: tuple[Body | None, ...], widen: Wide
     def apply(x: Tensor, *parameters: Any) -> Tensor:
         differentiable = any(torch.is_tensor(value) and value.requires_grad for value in (x, *parameters))
         if not torch.compiler.is_dynamo_compiling():
-            if (differentiable and torch.is_grad_enabled()) or _transforms():
+            if (differentiable and torch.is_grad_enabled()) or transforming():
                 return Forward.apply(x, *parameters)
         elif differentiable:
             return Tied.apply(x, *parameters)
@@ -96,10 +96,12 @@ def tied(body: Body, slope: Body, partials: tuple[Body | None, ...], widen: Wide
     return apply
 
 
-def _transforms() -> bool:
+_level: Callable[[], int | None] = torch._C._functorch.maybe_current_level  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def transforming() -> bool:
     """Whether vmap, jvp or another transformation of torch is at work."""
-    level = torch._C._functorch.maybe_current_level()  # pyright: ignore[reportAttributeAccessIssue]
-    return level is not None or forward_ad._current_level >= 0
+    return _level() is not None or forward_ad._current_level >= 0
 
 
 def _inputs(ctx: Any) -> list[Any]:

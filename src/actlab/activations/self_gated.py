@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from . import _elish_float32
 from . import _float32 as float32
 from . import _numerics as exact
 from ._catalogue import activation
@@ -315,7 +316,7 @@ def _(x: Tensor) -> Tensor:
 def elish(x: Tensor) -> Tensor:
     """Swish where positive, ELU times the sigmoid where negative."""
     if exact.is_kernel_in_float32(x):
-        return _elish_in_float32(x)
+        return _elish_float32.value(x)
     right, left = x.clamp(min=0), x.clamp(max=0)
     near = 0.5 * left * (1 + exact.tanh_excess(0.5 * left.clamp(min=-1.2)))
     weight = torch.where(left > -1.1, near, exact.lacking(exact.alone(-0.5 * left)) - 1)  # tanh(x/2)
@@ -323,56 +324,10 @@ def elish(x: Tensor) -> Tensor:
     return torch.where(x >= 0, exact.sigmoid(exact.alone(right), right), falling)
 
 
-def _elish_in_float32(x: Tensor) -> Tensor:
-    """The same from one exponential: sigmoid(x) times x on the right, times exp(x) - 1 on the left. The power of two comes last."""
-    right = x >= 0
-    none = torch.zeros_like(x)
-    grown, k = float32.exp_parts(torch.where(right, -x, x))
-    part, scale = 1 + grown, float32.scaled(torch.ones_like(k), k)
-    e = scale * part
-    less = float32.fma(scale, grown, scale - 1)
-    weight = torch.where(right, x, less)
-    weight_low = torch.where(right, none, float32.fma(scale, grown, (scale - 1) - less))
-    lost = torch.where(right, none, (1 - part) + grown)
-    part = torch.where(right, torch.ones_like(x), part)
-    above, whole = part * weight, 1 + e
-    below = float32.fma(lost, weight, float32.fma(part, weight_low, float32.fma(part, weight, -above)))
-    inverse = 1 / whole
-    y = above * inverse
-    over = float32.fma(y, (1 - whole) + e, float32.fma(y, whole, -above))
-    y = torch.where(x < torch.inf, float32.fma(below - over, inverse, y), x)
-    return float32.scaled(y, torch.where(right, none, k))
-
-
-def _elish_slope_in_float32(x: Tensor) -> Tensor:
-    """The slope from exp(-|x|) and one more exponential that is 1 at the slope's root.
-
-    With e = exp(-|x|) it is (1 + e + x e) / (1 + e)^2 on the right, and on the left e (e^(x - r) - 1) (1 + q e) / (1 + e)^2 for the root r
-    and q = exp(r) = sqrt(2) - 1. What products and sums leave out goes into one correction of the quotient.
-    """
-    right = x > 0
-    none = torch.zeros_like(x)
-    grown, k = float32.exp_parts(torch.where(right, -x, x))
-    e = float32.scaled(1 + grown, k)
-    high, low = exact.short(_ELISH_ROOT[0])
-    climb = float32.expm1(x.clamp(max=0) - high, -low)
-    part = 0.41421356237309503 * climb
-    left = float32.fma(part, e, climb)
-    lost = torch.where(right, none, float32.fma(part, e, climb - left))
-    above = torch.where(right, float32.fma(x.clamp(0, 200), e, 1 + e), left)
-    grown = torch.where(right, none, grown)
-    two = 2 + e
-    below = float32.fma(e, two, 1.0)
-    inverse = 1 / below
-    y = float32.fma(grown, above, above) * inverse
-    missing = float32.fma(grown, above, float32.fma(-y, below, above)) - float32.fma(y * e, (2 - two) + e, -lost)
-    return float32.scaled(float32.fma(missing, inverse, y), torch.where(right, none, k))
-
-
 @elish.slope
 def _(x: Tensor) -> Tensor:
     if exact.is_kernel_in_float32(x):
-        return _elish_slope_in_float32(x)
+        return _elish_float32.slope(x, _ELISH_ROOT[0])
     right, left = x.clamp(0, 800), x.clamp(max=0)
     rising = exact.sigmoid(exact.alone(right), 1 + right * exact.logistic(-right))
     # s (e^x + (e^x - 1) (1 - s)) is s (e^(x - r) - 1) (q + (1 - q) (1 - s)) with its root r and q = e^r = sqrt(2) - 1

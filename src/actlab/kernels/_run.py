@@ -5,10 +5,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
 
 from .._language import say
 from ..activations import Activation
+from ..activations._calculus import transforming
 from ..errors import UsageError
 from ._lean import INPUT, is_good, lean
 from ._runtime import fast, forms, ready, register
@@ -72,7 +72,7 @@ def run(
     """
     rows = bool(learnt) and learnt[0].numel() > 1
     if torch.compiler.is_compiling():
-        if torch.compiler.is_exporting() or not x.is_cpu or _level() is not None or forward_ad._current_level >= 0:
+        if torch.compiler.is_exporting() or not x.is_cpu or transforming():
             return None
         key, keep = _decided(entry, fixed, save, x.dtype, rows)
     else:
@@ -135,12 +135,11 @@ def derivative(entry: Activation, x: Tensor, values: Sequence[Any], order: int) 
 
 
 _TENSORS = (Tensor, torch.nn.Parameter)
-_level: Callable[[], int | None] = torch._C._functorch.maybe_current_level  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _is_plain(x: Tensor) -> bool:
     """Whether x is an ordinary tensor on the CPU and no transformation, such as vmap or jvp, is at work."""
-    return type(x) in _TENSORS and x.is_cpu and _level() is None and forward_ad._current_level < 0
+    return type(x) in _TENSORS and x.is_cpu and not transforming()
 
 
 def _has_channels(x: Tensor, axis: int, value: Tensor) -> bool:

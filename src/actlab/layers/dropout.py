@@ -6,9 +6,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd import forward_ad
 from torch.nn import functional as F
 
+from ..activations._calculus import transforming
 from ._compiled import compiled
 
 _STEPS = 2**16
@@ -61,11 +61,7 @@ class _Dropout(torch.autograd.Function):
 def _is_plain(x: Tensor) -> bool:
     if torch.compiler.is_compiling() or x.device.type != "cpu" or not x.is_floating_point():
         return False
-    changed = (
-        _FUNC.maybe_current_level() is not None
-        or forward_ad._current_level >= 0
-        or torch._C._get_tracing_state() is not None
-    )
+    changed = transforming() or torch._C._get_tracing_state() is not None
     return type(x) in (Tensor, nn.Parameter) and x.layout is torch.strided and not changed
 
 
