@@ -143,8 +143,7 @@ def exp(
     """
     if weight is None and is_none(low) and not shared:
         return torch.exp(x)
-    k, r = _reduced(x.clamp(-240, 130), low)  # less than exp(-240) times any weight is 0
-    grown = fma(r * r, polynomial(r, _EXP), r)
+    grown, k = exp_parts(x.clamp(max=130), low)
     part = 1 + grown
     if weight is not None:
         rest = weight * ((1 - part) + grown)
@@ -153,8 +152,8 @@ def exp(
 
 
 def exp_parts(x: Tensor, low: Number = 0.0) -> tuple[Tensor, Tensor]:
-    """exp(x + low) for x up to 0, as a part from sqrt(1/2) to sqrt(2) less 1, and the power of two that it is to be multiplied by."""
-    k, r = _reduced(x.clamp(min=-240), low)
+    """exp(x + low) for x up to 130, as a part from sqrt(1/2) to sqrt(2) less 1, and the power of two that it is to be multiplied by."""
+    k, r = _reduced(x.clamp(min=-240), low)  # less than exp(-240) times any weight is 0
     return fma(r * r, polynomial(r, _EXP), r), k
 
 
