@@ -1,6 +1,6 @@
 """Activations side by side: forward, backward and bytes kept, for what people use and for ours.
 
-python benchmarks/activations.py [--only gelu,mish] [--sizes 10,14,18,22,26] [--rounds 7] [--threads 2] [--quick]
+python benchmarks/activations.py [--only gelu,mish] [--sizes 10,14,18,22,26] [--rounds 7] [--threads 2] [--device cuda] [--quick]
 
 Ways: `eager` is torch's own function, or the formula in torch operations where it has none; `compile` is torch.compile of that;
 `library` the form that timm or Hugging Face write; `fused` is ours as it comes, `fused-input` and `fused-output` ours told to keep what
@@ -72,12 +72,17 @@ COMPOSITE: dict[str, Callable[[Tensor], Tensor]] = {
 TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
-def functions(name: str, dtype: torch.dtype) -> dict[str, nn.Module | Callable[[Tensor], Tensor]]:
+_CPU = torch.device("cpu")
+
+
+def functions(
+    name: str, dtype: torch.dtype, device: torch.device = _CPU
+) -> dict[str, nn.Module | Callable[[Tensor], Tensor]]:
     """The ways there are for an activation."""
     entry: Activation = activations.get(name)
     eager: Callable[[Tensor], Tensor] | None = COMPOSITE.get(name) or TORCH.get(name)
     if name == "prelu":
-        eager = nn.PReLU().to(dtype)
+        eager = nn.PReLU().to(device, dtype)
     if name == "hard_sigmoid":
         eager = lambda x: (0.2 * x + 0.5).clamp(0, 1)  # noqa: E731
     found: dict[str, Any] = {"clone": torch.clone}
@@ -85,7 +90,7 @@ def functions(name: str, dtype: torch.dtype) -> dict[str, nn.Module | Callable[[
         found |= {"eager": eager, "compile": torch.compile(_fresh(eager), dynamic=False)}
     if name in LIBRARY:
         found["library"] = LIBRARY[name]
-    found["fused"] = entry.module().to(dtype) if name == "prelu" else entry
+    found["fused"] = entry.module().to(device, dtype) if name == "prelu" else entry
     if name != "prelu" and kernels.tells_slope(entry, entry.values()):
         other = "output" if dtype == torch.float32 else "input"
         found[f"fused-{other}"] = entry.module(save=other, learn=False)
@@ -97,34 +102,42 @@ def _fresh(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
     return function if isinstance(function, nn.Module) else lambda x: function(x)
 
 
-def measure(name: str, dtype: torch.dtype, size: int, rounds: int) -> dict[str, dict[str, Any]]:
+def measure(name: str, dtype: torch.dtype, device: torch.device, size: int, rounds: int) -> dict[str, dict[str, Any]]:
     """Seconds of forward and backward and bytes kept an element, for every way, in turn."""
     generator = torch.Generator().manual_seed(0)
-    x = torch.randn(size, generator=generator).to(dtype)
-    leaf, g = x.clone().requires_grad_(), torch.randn(size, generator=generator).to(dtype)
-    ways = functions(name, dtype)
-    repeats = max(1, min(200, 2**22 // size))
+    x, g = (torch.randn(size, generator=generator, device="cpu").to(device, dtype) for _ in range(2))
+    leaf = x.clone().requires_grad_()
+    ways = functions(name, dtype, device)
+    repeats = max(20 if device.type == "cuda" else 1, min(200, 2**22 // size))
     times: dict[str, dict[str, list[float]]] = {way: {"forward": [], "backward": []} for way in ways}
     for number in range(rounds + 1):
         for way, function in ways.items():
             with torch.no_grad():
-                forward = _seconds(lambda function=function: function(x), repeats)
+                forward = _seconds(lambda function=function: function(x), repeats, device)
             backward = _backward_seconds(function, leaf, g, repeats)
             if number:  # the first round compiles and warms
                 times[way]["forward"].append(forward)
                 times[way]["backward"].append(backward)
-    kept = {way: _kept(function, dtype) for way, function in ways.items()}
+    kept = {way: _kept(function, dtype, device) for way, function in ways.items()}
     return {
         way: {**{what: spread(one) for what, one in found.items()}, "bytes": kept[way]} for way, found in times.items()
     }
 
 
-def _seconds(call: Callable[[], Any], repeats: int) -> float:
+def _seconds(call: Callable[[], Any], repeats: int, device: torch.device) -> float:
     call()
+    _finish(device)
     start = time.perf_counter()
     for _ in range(repeats):
         call()
+    _finish(device)
     return (time.perf_counter() - start) / repeats
+
+
+def _finish(device: torch.device) -> None:
+    """Wait for it."""
+    if device.type == "cuda":
+        torch.cuda.synchronize()
 
 
 def _backward_seconds(function: Callable[[Tensor], Tensor], leaf: Tensor, g: Tensor, repeats: int) -> float:
@@ -135,18 +148,20 @@ def _backward_seconds(function: Callable[[Tensor], Tensor], leaf: Tensor, g: Ten
     while done < repeats:
         batch = min(20, repeats - done)
         outputs = [function(leaf) for _ in range(batch)]
+        _finish(leaf.device)
         start = time.perf_counter()
         for y in outputs:
             torch.autograd.grad(y, inputs, g)
+        _finish(leaf.device)
         total += time.perf_counter() - start
         done += batch
     return total / repeats
 
 
-def _kept(function: Callable[[Tensor], Tensor], dtype: torch.dtype) -> float:
+def _kept(function: Callable[[Tensor], Tensor], dtype: torch.dtype, device: torch.device) -> float:
     """Bytes an element between two linear layers, the first one's input left out."""
-    first, second = (nn.Linear(256, 256).to(dtype) for _ in range(2))
-    x = torch.randn(256, 256).to(dtype)
+    first, second = (nn.Linear(256, 256).to(device, dtype) for _ in range(2))
+    x = torch.randn(256, 256).to(device, dtype)
     whole = nn.ModuleList([first, second, *([function] if isinstance(function, nn.Module) else [])])
     return (bytes_kept(lambda: second(function(first(x))), whole) - x.untyped_storage().nbytes()) / x.numel()
 
@@ -158,6 +173,7 @@ def main() -> None:
     parser.add_argument("--types", default="fp32,bf16")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--quick", action="store_true", help="two functions, one size, two rounds: does it run")
     given = parser.parse_args()
@@ -168,16 +184,19 @@ def main() -> None:
         names, sizes, types, rounds = ["relu", "gaussian"], [10], ["bf16"], 2
     if kernels.library() is None:
         raise SystemExit("expected a C++ compiler; install one, such as g++")
+    if given.device == "cuda" and not torch.cuda.is_available():
+        raise SystemExit("device cuda is not available here; use --device cpu")
+    device = torch.device(given.device)
     torch.set_num_threads(given.threads)
     keep_freed_memory()
     fused()
-    machine, rows = machine_columns(torch.device("cpu")), []
+    machine, rows = machine_columns(device), []
     for name in names:
         for short in types:
             for power in sizes:
                 torch._dynamo.reset()
                 _give_back()
-                found = measure(name, TYPES[short], 2**power, rounds)
+                found = measure(name, TYPES[short], device, 2**power, rounds)
                 fresh = [_row(machine, name, short, power, way, one) for way, one in found.items()]
                 rows += fresh
                 append(given.out / "activations.csv", fresh)

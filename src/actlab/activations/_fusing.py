@@ -27,7 +27,7 @@ def check_save(save: str) -> None:
 class fused:
     """Compute activations by fused kernels from here on, or within a `with` block: `actlab.fused()`, `actlab.fused(False)`.
 
-    `save` is what they keep for the backward pass where a layer does not say otherwise; see `Pointwise`. Where there is no kernel (float64, other devices than the CPU, vmap, forward-mode derivatives) plain operations compute as before.
+    `save` is what they keep for the backward pass where a layer does not say otherwise; see `Pointwise`. On a GPU torch.compile writes them, in Triton; where parameters learn there are none. Where there is no kernel (float64, other devices, vmap, forward-mode derivatives) plain operations compute as before.
     """
 
     on = False

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -82,6 +82,34 @@ def _sources(variant: Variant, dtype: torch.dtype) -> dict[str, str]:
             with _arithmetic(value, dtype):
                 add("sided", _sided(_forward(variant, value), way.side), [x])
     return found
+
+
+class OnGpu(NamedTuple):
+    """A form for a GPU: a function of so many tensors, and the arithmetic to trace it under."""
+
+    function: Callable[..., Any]
+    arithmetic: str
+    tensors: int
+
+
+def on_gpu(variant: Variant, dtype: torch.dtype, form: str) -> OnGpu:
+    """One of "forward", "backward" and "from_output", of a variant without parameters that learn.
+
+    Results in float32 are computed as by plain operations: a GPU's compiler may fuse steps that pairs of float32 need rounded each.
+    """
+    if form == "from_output":
+        way = lean(variant)
+        assert way is not None
+        return OnGpu(_from_output(way.slope), "plain", 2)
+    if dtype == torch.float32:
+        widen, kind = (widest, "plain") if variant.entry.double else (wide, "exact")
+    else:
+        widen, kind = _widen(variant, dtype, "value" if form == "forward" else "slope"), "plain"
+    return (
+        OnGpu(_forward(variant, widen), kind, 1)
+        if form == "forward"
+        else OnGpu(_backward(variant, widen, summed=True), kind, 2)
+    )
 
 
 def _row_sources(variant: Variant, dtype: torch.dtype) -> dict[str, str]:

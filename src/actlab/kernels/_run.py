@@ -80,7 +80,7 @@ def run(
             _decided(entry, fixed, save, x.dtype, rows) if _is_plain(x) else ("", INPUT)
         )
     if not key:
-        return None
+        return _elsewhere(entry, x, fixed, save)
     flat, place = (), 0
     if learnt:
         flat = tuple([value.reshape(()) if value.dim() and value.numel() == 1 else value for value in learnt])
@@ -93,7 +93,17 @@ def run(
     result = fast()(x, flat, key, place, keep, x.dtype)
     if result is None and _is_plain(x) and not torch._C._get_tracing_state():  # someone watches operators go by
         return torch.ops.actlab.forward.default(x, flat, key, place, keep)
-    return result
+    return _elsewhere(entry, x, fixed, save) if result is None else result
+
+
+def _elsewhere(entry: Activation, x: Tensor, fixed: tuple[Any, ...], save: str) -> Tensor | None:
+    """`run` on a GPU; None on other devices, for other kinds of tensors, and where parameters learn."""
+    if not x.is_cuda or type(x) not in _TENSORS or transforming() or torch._C._get_tracing_state():
+        return None
+    from ._gpu import run as on_gpu
+
+    variant = _variant(entry, fixed)
+    return on_gpu(variant, x, kept(variant, save, x.dtype))
 
 
 def shortcut(entry: Activation, fixed: tuple[Any, ...], save: str, dtype: torch.dtype) -> Shortcut | None:
