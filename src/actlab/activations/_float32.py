@@ -11,6 +11,8 @@ from functools import cache
 import torch
 from torch import Tensor
 
+from . import _pieces as pieces
+
 Number = float | Tensor
 Pair = tuple[Tensor, Number]
 
@@ -90,6 +92,29 @@ def fma(a: Tensor, b: Number, c: Number) -> Tensor:
 
     b, c = (one if torch.is_tensor(one) else torch.full_like(a, one) for one in (b, c))
     return operation(a, b, c)
+
+
+def tanh_ratio(x: Tensor) -> Tensor:
+    """tanh(x) / x of float64."""
+    x = x.clamp(min=1e-9)
+    return torch.tanh(x) / x
+
+
+def erf_ratio(x: Tensor) -> Tensor:
+    """erf(x) / x of float64."""
+    x = x.clamp(min=1e-9)
+    return torch.erf(x) / x
+
+
+def log1p_ratio(x: Tensor) -> Tensor:
+    """ln(1 + x) / x of float64."""
+    x = x.clamp(min=1e-17)
+    return torch.log1p(x) / x
+
+
+def _erf_ratio(x: Tensor) -> Tensor:
+    """erf(x) / x less the digits of its value at 0 that a float32 has no room for."""
+    return erf_ratio(x) - _ERF_FIRST[1]
 
 
 def polynomial(x: Tensor, coefficients: Sequence[float]) -> Tensor:
@@ -175,6 +200,8 @@ def signed(size: Tensor, x: Tensor) -> Tensor:
 
 def tanh(x: Tensor) -> Tensor:
     """Hyperbolic tangent."""
+    if pieces.are_quick():
+        return (x * pieces.along(x.abs(), tanh_ratio, 9.14)).clamp(-1, 1)
     size = x.abs()
     e = exp(-2 * size)
     square = x * x
@@ -304,6 +331,8 @@ def tail_factor(t: Tensor, t_low: Number = 0.0, *, careful: bool) -> Pair:
 
 def erf(x: Tensor) -> Tensor:
     """Error function."""
+    if pieces.are_quick():
+        return fma(x, pieces.along(x.abs(), _erf_ratio, 4.0), _ERF_FIRST[1] * x).clamp(-1, 1)
     size = x.abs().clamp(max=8)
     square = size * size
     near = fma(x, _ERF_FIRST[0], x * fma(square, polynomial(square, _ERF), _ERF_FIRST[1]))

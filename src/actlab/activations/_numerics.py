@@ -165,43 +165,33 @@ def minus_square(x: Tensor) -> Pair:
 
 def sigmoid(pair: Pair, weight: Tensor | None = None, weight_low: Number = 0.0) -> Tensor:
     """(weight + weight_low) / (1 + exp(-(high + low))), accurate on both sides."""
-    right = pair[0] >= 0
-    if precision() == "fused" and weight is not None:
+    if precision() == "fused":
         return _sigmoid_in_float32(pair, weight, weight_low)
+    right = pair[0] >= 0
     e = exp(minus_abs(pair))
     whole = 1 + e
-    rest = (1 - whole) + e
-    if precision() == "fused":
-        part = torch.where(right, torch.ones_like(e), e)
-        inverse = 1 / whole
-        quotient = part * inverse
-        return quotient + (float32.fma(-quotient, whole, part) - quotient * rest) * inverse
     quotient = over(torch.where(right, torch.ones_like(e), e), whole)
     if precision() == "exact":
-        quotient = quotient - quotient * (rest / whole)
+        quotient = quotient - quotient * (((1 - whole) + e) / whole)
     if weight is None:
         return quotient
     return quotient * weight if float32.is_none(weight_low) else quotient * weight + quotient * weight_low
 
 
-def _sigmoid_in_float32(pair: Pair, weight: Tensor, weight_low: Number) -> Tensor:
-    """The same with one division for both sides; the power of two comes last, so that no weight meets what is 0 without it."""
-    right = pair[0] >= 0
-    grown, k = float32.exp_parts(*minus_abs(pair))
-    part = 1 + grown
-    e = float32.scaled(part, k)
-    whole = 1 + e
-    part = torch.where(right, torch.ones_like(e), part)
-    above = part * weight
-    negative = -above
-    below = float32.fma(part, weight, negative)
-    below = below if float32.is_none(weight_low) else float32.fma(part, weight_low, below)
+def _sigmoid_in_float32(pair: Pair, weight: Tensor | None, weight_low: Number) -> Tensor:
+    """The same by the inverse of 2^-k (1 + exp(-x)) with one rounding; the power of two comes last, so that no weight meets what is 0 without it."""
+    grown, k = float32.exp_parts(*negated((pair[0].clamp(max=20), pair[1])))
+    power = float32.scaled(torch.ones_like(k), -k)
+    whole = 1 + power
+    whole = whole + (grown + ((1 - whole) + power))
     inverse = 1 / whole
-    quotient = above * inverse
-    over = float32.fma(quotient, (1 - whole) + e, float32.fma(quotient, whole, negative))
-    result = float32.fma(below - over, inverse, quotient)
-    result = torch.where(result.isnan(), quotient, result)  # of an infinite weight
-    return float32.scaled(result, torch.where(right, torch.zeros_like(k), k))
+    if weight is None:
+        return float32.scaled(inverse, -k)
+    quotient = weight * inverse
+    missing = float32.fma(-quotient, whole, weight)
+    missing = missing if float32.is_none(weight_low) else missing + weight_low
+    result = float32.fma(missing, inverse, quotient)
+    return float32.scaled(torch.where(result.isnan(), quotient, result), -k)  # of an infinite weight
 
 
 def gated_slope(gate: Pair, lever: Pair) -> Tensor:

@@ -2,11 +2,13 @@
 
 import torch
 from torch import Tensor
+from torch.nn.functional import softplus
 
 from . import _elish_float32
 from . import _float32 as float32
 from . import _numerics as exact
 from ._catalogue import activation
+from ._gated_float32 import Gate
 from ._spec import Bound
 from ._teaching import Teaching, Text
 from .gated import gelu
@@ -19,16 +21,6 @@ _SERF = (
     -1.201569744729671e-06, -4.460454909427938e-05, -1.8353874297258704e-05, -1.8900340116276782e-06,
     1.4864871567878862e-06, 8.121718667121073e-07, 1.419464800354989e-07, -3.850673461878466e-08,
     -3.041607803377354e-08, -7.068861505124413e-09, 6.969587341059505e-10, 1.004636539650687e-09,
-)  # fmt: skip
-# What erf(softplus(x)) / exp(x) for x < 0 and erf'(softplus(x)) / (1 + exp(x)) for x < -1.2 have more than 2/sqrt(pi), by powers of
-# exp(x) from the first on, within 4e-10
-_SERF_GATE = (
-    -0.5641895895959067, -1.2707861053451452e-06, 0.2821302660610586, -0.32010200808109546,
-    0.2374918269021136, -0.13193443644151578, 0.05371001869645575, -0.014282676347930321, 0.0018399920553472681,
-)  # fmt: skip
-_SERF_RISE = (
-    -1.1283792488226618, 5.071051167156171e-06, 1.1282606829143882, -1.5972273090886118,
-    1.4034027880881101, -0.8454682913749049, 0.27894986294973767,
 )  # fmt: skip
 _PHISH_ROOT = (-1.1954312013879125, 2.1854420556614362e-17)
 _PHISH = (
@@ -83,11 +75,11 @@ _TERMS = "terms of opposite sign cancel where it passes through zero"
 )
 def serf(x: Tensor) -> Tensor:
     """Input times the error function of its softplus; close to mish."""
+    if exact.is_kernel_in_float32(x):
+        return _SERF_FLOAT32.value(x)
     low = x.clamp(min=-800)
     p = _serf_inner(low)
-    left = exact.exp(exact.alone(low.clamp(max=0)), *_serf_gate(low, low))
-    if exact.is_kernel_in_float32(low):
-        left = torch.where(low < -1.2, left, sum(exact.scaled(float32.erf_parts(p[0].clamp(max=0.7), p[1]), low)))
+    left = exact.exp(exact.alone(low.clamp(max=0)), _serf_gate(low, low))
     return torch.where(low < 0, left, low - low.clamp(max=800) * _serf_rest(p))
 
 
@@ -109,30 +101,36 @@ def _serf_bell(p: exact.Pair, weight: Tensor) -> Tensor:
     return exact.normal_density(exact.scaled(p, 1.4142135623730951), 2.8284271247461903 * weight)
 
 
-def _serf_gate(x: Tensor, factor: Tensor) -> exact.Pair:
-    """factor erf(softplus(x)) / exp(x), for x < 0."""
+def _serf_gate(x: Tensor, factor: Tensor) -> Tensor:
+    """`factor` times erf(softplus(x)) / exp(x), for x < 0."""
     e = torch.exp(x.clamp(max=0))
-    if exact.is_kernel_in_float32(x):
-        high, low = exact.product(factor, _TWO_OVER_ROOT_PI)
-        return high, low + factor * (e * exact.polynomial(e, _SERF_GATE))
     p = e + e * exact.log1p_excess(e)
-    return factor * torch.where(p > 1e-30, torch.special.erf(p) / e.clamp(min=1e-30), _TWO_OVER_ROOT_PI), 0.0
+    return factor * torch.where(p > 1e-30, torch.special.erf(p) / e.clamp(min=1e-30), _TWO_OVER_ROOT_PI)
+
+
+_SERF_FLOAT32 = Gate(
+    lambda x: torch.erf(softplus(x)),
+    lambda e: float32.erf_ratio(torch.log1p(e)) * float32.log1p_ratio(e),
+    lambda x: _TWO_OVER_ROOT_PI * torch.exp(-softplus(x).square()) * torch.sigmoid(x),
+    lambda e: _TWO_OVER_ROOT_PI * torch.exp(-torch.log1p(e).square()) / (1 + e),
+    reach=4.75,
+)
 
 
 @serf.slope
 def _(x: Tensor) -> Tensor:
     x = x.clamp(-800, 800)
+    far = _SERF_FLOAT32.slope(x) if exact.is_kernel_in_float32(x) else _serf_slope(x)
+    close, series = exact.near(exact.alone(x), _SERF_ROOT, _SERF)
+    return torch.where(close, series, far)
+
+
+def _serf_slope(x: Tensor) -> Tensor:
     p = _serf_inner(x)
-    e = torch.exp(x.clamp(max=0))
-    if exact.is_kernel_in_float32(x):
-        high, low = exact.product(1 + x, _TWO_OVER_ROOT_PI)
-        weight = high + (low + e * (exact.polynomial(e, _SERF_GATE) + x * exact.polynomial(e, _SERF_RISE)))
-    else:
-        weight = _serf_gate(x, torch.ones_like(x))[0] + _serf_bell(p, x / (1 + e))
+    weight = _serf_gate(x, torch.ones_like(x)) + _serf_bell(p, x / (1 + torch.exp(x.clamp(max=0))))
     left = exact.exp(exact.alone(x.clamp(max=0)), weight)
     right = (1 - _serf_rest(p)) + _serf_bell(p, x * exact.logistic(x))
-    close, series = exact.near(exact.alone(x), _SERF_ROOT, _SERF)
-    return torch.where(close, series, torch.where(x < -1.2, left, right))
+    return torch.where(x < -1.2, left, right)
 
 
 @serf.curve
@@ -223,21 +221,37 @@ def _(x: Tensor) -> Tensor:
 )
 def tanh_exp(x: Tensor) -> Tensor:
     """Input times the tanh of its exponential, also known as TeLU."""
+    if exact.is_kernel_in_float32(x):
+        return _TANH_EXP_FLOAT32.value(x)
     low = x.clamp(min=-800)
     w = torch.exp(low.clamp(max=10))
     left = exact.exp(exact.alone(low.clamp(max=0)), *exact.product(1 + exact.tanh_excess(w.clamp(max=0.6)), low))
     return torch.where(low < -0.55, left, low - low.clamp(max=800) * exact.lacking(exact.alone(w)))
 
 
+_TANH_EXP_FLOAT32 = Gate(
+    lambda x: torch.tanh(torch.exp(x)),
+    float32.tanh_ratio,
+    lambda x: torch.exp(x) / torch.cosh(torch.exp(x)).square(),
+    lambda e: 1 / torch.cosh(e).square(),
+    reach=2.75,
+)
+
+
 @tanh_exp.slope
 def _(x: Tensor) -> Tensor:
     x = x.clamp(-800, 10)
+    far = _TANH_EXP_FLOAT32.slope(x) if exact.is_kernel_in_float32(x) else _tanh_exp_slope(x)
+    close, series = exact.near(exact.alone(x), _TANH_EXP_ROOT, _TANH_EXP)
+    return torch.where(close, series, far)
+
+
+def _tanh_exp_slope(x: Tensor) -> Tensor:
     w = torch.exp(x)
     ratio, rest = 1 + exact.tanh_excess(w.clamp(max=0.6)), exact.lacking(exact.alone(w))
     left = exact.exp(exact.alone(x.clamp(max=0)), (ratio + x) - x * (w * ratio).square())
     right = (1 - rest) + w * (x * (rest * (2 - rest)))
-    close, series = exact.near(exact.alone(x), _TANH_EXP_ROOT, _TANH_EXP)
-    return torch.where(close, series, torch.where(x < -0.55, left, right))
+    return torch.where(x < -0.55, left, right)
 
 
 @tanh_exp.curve
@@ -269,20 +283,35 @@ def _(x: Tensor) -> Tensor:
 )
 def logish(x: Tensor) -> Tensor:
     """Input times the logarithm of one plus its sigmoid."""
+    if exact.is_kernel_in_float32(x):
+        return _LOGISH_FLOAT32.value(x)
     low = x.clamp(min=-800)
     high, rest = exact.product(exact.log1p_excess(exact.logistic(low)), low)
     above, lost = exact.total(high, low)
     return torch.where(x < torch.inf, exact.sigmoid(exact.alone(low), above, lost + rest), x)
 
 
+_LOGISH_FLOAT32 = Gate(
+    lambda e: torch.log1p(1 / (1 + e)),
+    lambda e: 2 * float32.log1p_ratio(2 * e) - float32.log1p_ratio(e),
+    lambda e: e / ((1 + e) * (2 + e)),
+    lambda e: 1 / ((1 + e) * (1 + 2 * e)),
+    by_exponential=True,
+)
+
+
 @logish.slope
 def _(x: Tensor) -> Tensor:
     x = x.clamp(-800, 800)
+    far = _LOGISH_FLOAT32.slope(x) if exact.is_kernel_in_float32(x) else _logish_slope(x)
+    close, series = exact.near(exact.alone(x), _LOGISH_ROOT, _LOGISH)
+    return torch.where(close, series, far)
+
+
+def _logish_slope(x: Tensor) -> Tensor:
     s, down = exact.logistic(x), exact.logistic(-x)
     high, low = exact.product(down / (1 + s), x)
-    plain = exact.sigmoid(exact.alone(x), (1 + high) + (exact.log1p_excess(s) + low))
-    close, series = exact.near(exact.alone(x), _LOGISH_ROOT, _LOGISH)
-    return torch.where(close, series, plain)
+    return exact.sigmoid(exact.alone(x), (1 + high) + (exact.log1p_excess(s) + low))
 
 
 @logish.curve

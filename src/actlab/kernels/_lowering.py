@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ..activations import _float32, _numerics
+from ..activations import _pieces as pieces
 
 TORCHS = "#include <torch/csrc/inductor/cpp_prefix.h>\n"
 PREFIX = TORCHS + (Path(__file__).parent / "elementary.h").read_text(encoding="utf-8")
@@ -77,11 +78,31 @@ def _source(name: str, function: Callable[..., Any], arguments: Sequence[Argumen
         .replace(" kernel(", f" {name}_loop(")
         .replace('extern "C"', "static")
     )
+    body, tables = _pieces(body, name)
     return (
-        f"{body}\n"
+        f"{tables}{body}\n"
         f'extern "C" void {name}(void* const* inputs, void* const* outputs, int64_t rows, int64_t columns) '
         f"{{ {''.join(f'std::vector<double> {one}({size}); ' for one, size in steps.items())}{name}_loop({', '.join(passed)}); }}\n"
     )
+
+
+def _pieces(text: str, name: str) -> tuple[str, str]:
+    """The text with our pieces of polynomials in their places, and the tables they read."""
+    tables: dict[pieces.Pieces, str] = {}
+    asked = re.compile(r"auto (tmp\d+) = (tmp\d+)\.nextafter\((tmp\d+)\);(.*?)\1\.hypot\((tmp\d+)\)", re.S)
+    while found := asked.search(text):
+        _, x, number, between, side = found.groups()
+        constant = re.search(rf"auto {number} = at::vec::VectorizedN?<float(?:,\d+)?>\((tmp\d+)\);", text)
+        value = constant and re.search(rf"auto {constant[1]} = static_cast<float>\(([\d.]+)\);", text)
+        if value is None:
+            break
+        table, part = pieces.numbered(int(float(value[1])))
+        step = f"actlab::pieces<actlab::Part::{part}, {'false' if x == side else 'true'}>"
+        place = tables.setdefault(table, f"{name}_{len(tables)}")
+        text = f"{text[: found.start()]}{between}{step}({place}, {x}, {side}){text[found.end() :]}"
+    if "nextafter(" in text or "hypot(" in text:
+        raise NoKernel(f"{name} has pieces of polynomials outside of vectors")
+    return text, "".join(table.code(place) for table, place in tables.items())
 
 
 _ORDERS = {"<": "less", "<=": "at_most", ">": "above", ">=": "at_least", "==": "equal", "!=": "unequal"}

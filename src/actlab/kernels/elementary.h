@@ -141,6 +141,68 @@ inline at::vec::VectorizedN<Number, N> exponential(const at::vec::VectorizedN<Nu
 }
 #endif
 
+// Pieces of polynomials; see activations/_pieces.py. With `side` its sign decides between the first half of the intervals and the second.
+template <int N, bool careful>
+struct Pieces {
+  float scale, last, coefficients[N][32], low[careful ? 32 : 1];
+};
+
+// All of a polynomial, its first coefficient, or all but that.
+enum class Part { whole, first, rest };
+
+template <Part part, typename Vector, int N, bool careful, typename Found, typename Fma>
+inline Vector piece(const Pieces<N, careful>& table, const Vector& rest, Found found, Fma fma) {
+  if constexpr (part == Part::first) return found(table.coefficients[0]);
+  Vector result = found(table.coefficients[N - 1]);
+  for (int power = N - 2; power > 0; --power) result = fma(result, rest, found(table.coefficients[power]));
+  if constexpr (part == Part::rest) return fma(result, rest, found(table.low));
+  else return fma(result, rest, found(table.coefficients[0]));
+}
+
+template <Part part, bool two, int N, bool careful>
+inline at::vec::Vectorized<float> pieces(const Pieces<N, careful>& table, const at::vec::Vectorized<float>& x, const at::vec::Vectorized<float>& side) {
+#if defined(CPU_CAPABILITY_AVX512)
+  const __m512 within = _mm512_min_ps(_mm512_set1_ps(table.last), x), scale = _mm512_set1_ps(table.scale);
+  __m512i place = _mm512_cvttps_epi32(_mm512_mul_ps(within, scale));
+  const __m512 rest = _mm512_fmsub_ps(within, scale, _mm512_cvtepi32_ps(place));
+  if constexpr (two) place = _mm512_mask_or_epi32(place, _mm512_movepi32_mask(_mm512_castps_si512(side)), place, _mm512_set1_epi32(16));
+  return piece<part>(
+      table, rest, [place](const float* row) { return _mm512_permutex2var_ps(_mm512_loadu_ps(row), place, _mm512_loadu_ps(row + 16)); },
+      [](__m512 a, __m512 b, __m512 c) { return _mm512_fmadd_ps(a, b, c); });
+#elif defined(CPU_CAPABILITY_AVX2)
+  const __m256 within = _mm256_min_ps(_mm256_set1_ps(table.last), x), scale = _mm256_set1_ps(table.scale);
+  __m256i place = _mm256_cvttps_epi32(_mm256_mul_ps(within, scale));
+  const __m256 rest = _mm256_fmsub_ps(within, scale, _mm256_cvtepi32_ps(place));
+  if constexpr (two) place = _mm256_or_si256(place, _mm256_and_si256(_mm256_srai_epi32(_mm256_castps_si256(side), 31), _mm256_set1_epi32(16)));
+  place = _mm256_and_si256(place, _mm256_set1_epi32(31));  // of NaN too
+  return piece<part>(
+      table, rest, [place](const float* row) { return _mm256_i32gather_ps(row, place, 4); },
+      [](__m256 a, __m256 b, __m256 c) { return _mm256_fmadd_ps(a, b, c); });
+#else
+  constexpr int size = at::vec::Vectorized<float>::size();
+  __at_align__ float given[size], sign[size];
+  x.store(given);
+  side.store(sign);
+  for (int one = 0; one < size; ++one) {
+    const float within = given[one] > table.last ? table.last : given[one];
+    const int whole = std::isnan(within) ? 0 : static_cast<int>(within * table.scale);
+    const int place = whole + (two && std::signbit(sign[one]) ? 16 : 0);
+    given[one] = piece<part>(
+        table, std::fma(within, table.scale, -static_cast<float>(whole)), [place](const float* row) { return row[place]; },
+        [](float a, float b, float c) { return std::fma(a, b, c); });
+  }
+  return at::vec::Vectorized<float>::loadu(given);
+#endif
+}
+
+template <Part part, bool two, int N, bool careful, int Count>
+inline at::vec::VectorizedN<float, Count> pieces(
+    const Pieces<N, careful>& table, const at::vec::VectorizedN<float, Count>& x, const at::vec::VectorizedN<float, Count>& side) {
+  at::vec::VectorizedN<float, Count> result;
+  for (int one = 0; one < Count; ++one) result[one] = pieces<part, two>(table, x[one], side[one]);
+  return result;
+}
+
 // x 2^k for whole k, and within 0.53 ulp of float32 1/x, within 1 ulp 1/sqrt(x): the processor's first guess and one step of Newton's, where a
 // division would take as long as a polynomial. At 0, infinity and NaN the guess is right and the step is none.
 template <typename Vector>
