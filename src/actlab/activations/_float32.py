@@ -7,6 +7,7 @@ with weights raised where the error is largest.
 
 from collections.abc import Callable, Sequence
 from functools import cache
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -41,16 +42,6 @@ _SHRUNK = (
 )  # fmt: skip
 # log(cosh(z/2)) / z^2 by powers of z^2, z < 1, within 4.6e-11
 _LOG_COSH = (0.12499999999432779, -0.005208332919038122, 0.0003472173127727739, -2.6330316556449053e-05, 2.093208380499449e-06, -1.4032728084206562e-07)  # fmt: skip
-# erf(z) / z by powers of z^2, z < 1, within 1.2e-9: the first coefficient as a float32 with its rest, and the others
-_ERF_FIRST = (1.1283791065216064, 5.939201197513455e-08)
-_ERF = (
-    -0.376126271350019,
-    0.11283600164943076,
-    -0.02685444410693203,
-    0.005189534400655321,
-    -0.0008020832911799839,
-    7.889091572696463e-05,
-)
 # (log(1 + f) - f + f^2/2) / f^3 for f from sqrt(1/2) - 1 to sqrt(2) - 1, within 7.3e-10
 _LOG = (
     0.3333331042098061,
@@ -81,9 +72,6 @@ _ATAN = (
     -0.007422727296299787,
     0.0011348963938305882,
 )
-# (t + 3.5) Phi(-t) exp(t^2/2) for t in [0, 15], by powers of (t - 3.5) / (t + 3.5), within 8e-9
-_TAIL = (0.744416073592799, -0.5655617392425928, 0.3154250913139411, -0.11605317479202168, 0.017405821431238255, 0.0064937270961885896, -0.0031728293197803305, -0.0004950402824450895, 0.000418324022595408, 0.00010869427671604007)  # fmt: skip
-_TAIL_SLOPE = (_TAIL[1], 2 * _TAIL[2], 3 * _TAIL[3], 4 * _TAIL[4])  # roughly, for what is tiny anyway
 
 
 def fma(a: Tensor, b: Number, c: Number) -> Tensor:
@@ -112,9 +100,10 @@ def log1p_ratio(x: Tensor) -> Tensor:
     return torch.log1p(x) / x
 
 
-def _erf_ratio(x: Tensor) -> Tensor:
-    """erf(x) / x less the digits of its value at 0 that a float32 has no room for."""
-    return erf_ratio(x) - _ERF_FIRST[1]
+def odd(x: Tensor, ratio: Callable[[Tensor], Tensor], last: float, limit: float = 1.0) -> Tensor:
+    """x ratio(|x|), which is `limit` from `last` on."""
+    first, rest = pieces.along_as_pair(x.abs(), ratio, last)
+    return (x * (first + rest)).clamp(-limit, limit)
 
 
 def polynomial(x: Tensor, coefficients: Sequence[float]) -> Tensor:
@@ -200,13 +189,22 @@ def signed(size: Tensor, x: Tensor) -> Tensor:
 
 def tanh(x: Tensor) -> Tensor:
     """Hyperbolic tangent."""
-    if pieces.are_quick():
-        return (x * pieces.along(x.abs(), tanh_ratio, 9.14)).clamp(-1, 1)
-    size = x.abs()
-    e = exp(-2 * size)
-    square = x * x
-    near = fma(square * x, polynomial(square, _TANH), x)
-    return torch.where(size < 0.55, near, signed(1 - 2 * (e * (1 / (1 + e))), x))
+    return odd(x, tanh_ratio, 9.14)
+
+
+def scaled_tanh(x: Tensor, A: float, S: float) -> Tensor:
+    """A tanh(S x)."""
+    return odd(x, _ScaledTanhRatio(A, S), 9.14 / S, A)
+
+
+class _ScaledTanhRatio(NamedTuple):
+    """A tanh(S x) / x of float64."""
+
+    A: float
+    S: float
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return self.A * self.S * tanh_ratio(self.S * x)
 
 
 def tanh_excess(square: Tensor) -> Tensor:
@@ -257,30 +255,10 @@ def log_cosh(x: Tensor) -> Tensor:
     return square * polynomial(square, _LOG_COSH)
 
 
-def erf_parts(x: Tensor, low: Number) -> tuple[Tensor, Tensor]:
-    """erf(x + low) for |x| below 1, as a pair."""
-    square = x * x
-    high = _ERF_FIRST[0] * x
-    rest = x * fma(square, polynomial(square, _ERF), _ERF_FIRST[1])
-    lost = fma(x, _ERF_FIRST[0], -high) + rest
-    return high, lost if is_none(low) else lost + _ERF_FIRST[0] * exp(-square) * low
-
-
 def rough_expm1(x: Tensor) -> Tensor:
     """exp(x) - 1 within 1e-6 of it, for results in half types."""
     near = x * (1 + x * (1 / 2 + x * (1 / 6 + x * (1 / 24 + x / 120))))
     return torch.where(x.abs() < 0.2, near, torch.exp(x) - 1)
-
-
-def rough_erf(x: Tensor) -> Tensor:
-    """Error function within 1e-6 of it, for results in half types."""
-    square = x * x
-    near = fma(x, _ERF_FIRST[0], x * square * polynomial(square, _ERF))
-    t = 1 / (1 + 0.3275911 * x.abs())  # Abramowitz & Stegun 7.1.26
-    far = 1 - t * polynomial(t, (0.254829592, -0.284496736, 1.421413741, -1.453152027, 1.061405429)) * torch.exp(
-        -square
-    )
-    return torch.where(square < 1, near, signed(far, x))
 
 
 def atan(x: Tensor) -> Tensor:
@@ -293,48 +271,6 @@ def atan(x: Tensor) -> Tensor:
     return signed(torch.where(outside, (_HALF_PI - inner) - _HALF_PI_REST, inner), x)
 
 
-def normal_tail(
-    square: Tensor, low: Number, t: Tensor, weight: Tensor | None = None, weight_low: Number = 0.0, *, t_low: Number = 0.0, careful: bool = False
-) -> Tensor:  # fmt: skip
-    """(weight + weight_low) Phi(-(t + t_low)) for t >= 0, given -(t + t_low)^2/2 as square + low. If `careful`, what quotients leave out is put back."""
-    factor, factor_low = tail_factor(t.clamp(max=15), t_low, careful=careful)
-    if not careful:
-        tail = factor * torch.exp(square + low)
-        return tail if weight is None else tail * weight
-    if weight is None:
-        return exp(square, low, factor, factor_low)
-    product = factor * weight
-    rest = fma(factor, weight, -product) + factor_low * weight
-    return exp(square, low, product, rest if is_none(weight_low) else fma(factor, weight_low, rest))
-
-
-def tail_factor(t: Tensor, t_low: Number = 0.0, *, careful: bool) -> Pair:
-    """Phi(-(t + t_low)) exp((t + t_low)^2/2) for t from 0 to 15; with a low part if `careful`."""
-    below = t + 3.5
-    inverse = 1 / below
-    above = t - 3.5
-    s = above * inverse
-    if not careful:
-        return polynomial(s, _TAIL) * inverse, 0.0
-    back = below - t
-    missing = (t - (below - back)) + (3.5 - back)  # of `below`, and of `above` it is t - (above + 3.5)
-    lost = t - (above + 3.5)
-    if not is_none(t_low):
-        missing, lost = missing + t_low, lost + t_low
-    s_low = ((fma(-s, below, above) + lost) - s * missing) * inverse
-    inner = polynomial(s, _TAIL[1:])
-    value = fma(inner, s, _TAIL[0])
-    value_low = fma(inner, s, _TAIL[0] - value) + s_low * polynomial(s, _TAIL_SLOPE)
-    factor = value * inverse
-    return factor, (fma(-factor, below, value) - factor * missing + value_low) * inverse
-
-
 def erf(x: Tensor) -> Tensor:
     """Error function."""
-    if pieces.are_quick():
-        return fma(x, pieces.along(x.abs(), _erf_ratio, 4.0), _ERF_FIRST[1] * x).clamp(-1, 1)
-    size = x.abs().clamp(max=8)
-    square = size * size
-    near = fma(x, _ERF_FIRST[0], x * fma(square, polynomial(square, _ERF), _ERF_FIRST[1]))
-    far = 1 - 2 * normal_tail(-square, -fma(size, size, -square), 1.4142135623730951 * size)
-    return torch.where(size < 1, near, signed(far, x))
+    return odd(x, erf_ratio, 4.0)

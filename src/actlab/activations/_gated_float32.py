@@ -10,9 +10,12 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import softplus
 
 from . import _float32 as float32
 from . import _pieces as pieces
+
+_TWO_OVER_ROOT_PI = 1.1283791670955126
 
 Function = Callable[[Tensor], Tensor]
 
@@ -62,6 +65,7 @@ class Gate(NamedTuple):
         return 2.0 ** math.floor(math.log2(self.reach))
 
     def _pieces(self, found: Callable[..., Any], place: Tensor, x: Tensor, right: Function, left: Function) -> Any:
+        x = x + 0.0  # -0 is on the right
         return found(place, x, right, _Stretched(left, self._stretch()), self.reach)
 
 
@@ -73,3 +77,28 @@ class _Stretched(NamedTuple):
 
     def __call__(self, x: Tensor) -> Tensor:
         return self.function(x / self.stretch)
+
+
+SERF = Gate(
+    lambda x: torch.erf(softplus(x)),
+    lambda e: float32.erf_ratio(torch.log1p(e)) * float32.log1p_ratio(e),
+    lambda x: _TWO_OVER_ROOT_PI * torch.exp(-softplus(x).square()) * torch.sigmoid(x),
+    lambda e: _TWO_OVER_ROOT_PI * torch.exp(-torch.log1p(e).square()) / (1 + e),
+    reach=4.75,
+)
+
+TANH_EXP = Gate(
+    lambda x: torch.tanh(torch.exp(x)),
+    float32.tanh_ratio,
+    lambda x: torch.exp(x) / torch.cosh(torch.exp(x)).square(),
+    lambda e: 1 / torch.cosh(e).square(),
+    reach=2.75,
+)
+
+LOGISH = Gate(
+    lambda e: torch.log1p(1 / (1 + e)),
+    lambda e: 2 * float32.log1p_ratio(2 * e) - float32.log1p_ratio(e),
+    lambda e: e / ((1 + e) * (2 + e)),
+    lambda e: 1 / ((1 + e) * (1 + 2 * e)),
+    by_exponential=True,
+)

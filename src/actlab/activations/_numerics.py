@@ -280,8 +280,6 @@ def normal_cdf(pair: Pair, weight: Tensor | None = None, weight_low: Number = 0.
     erfc amplifies an error of its argument z by about 2 z^2, so what rounding leaves out of z is put back by the first derivative;
     -erfc'(z)/erfc(z) lies within 4 % of z + sqrt(z^2 + 4/pi) for z > 0 (Abramowitz & Stegun 7.1.13).
     """
-    if is_kernel_in_float32(pair[0]):
-        return _normal_cdf_in_float32(pair, weight, weight_low)
     z, low = scaled(negated(pair), _SQRT_HALF)
     low = low - pair[0].clamp(-40, 40) * _SQRT_HALF_LOW
     ratio = z.clamp(0, 30)
@@ -293,14 +291,6 @@ def normal_cdf(pair: Pair, weight: Tensor | None = None, weight_low: Number = 0.
     return weight * result if float32.is_none(weight_low) else weight * result + weight_low * result
 
 
-def normal_cdf_near_zero(x: Tensor, weight: Tensor, weight_low: Number = 0.0) -> Tensor:
-    """weight + weight_low times the distribution function of the standard normal at x, for |x| below 1.41, in kernels in float32."""
-    high, low = float32.erf_parts(*scaled(alone(x), _SQRT_HALF))
-    high, rest = total(0.5 * high, 0.5)
-    result, lost = scaled((high, rest + 0.5 * low), weight)
-    return result + (lost + high * weight_low)
-
-
 def normal_density(pair: Pair, weight: Tensor | None = None, weight_low: Number = 0.0) -> Tensor:
     """weight + weight_low times the density of the standard normal at high + low."""
     z, rest = within(pair, 40)  # beyond, it is 0 in every type
@@ -310,19 +300,6 @@ def normal_density(pair: Pair, weight: Tensor | None = None, weight_low: Number 
     if weight is None:
         return 0.3989422804014327 * exp(exponent)
     return exp(exponent, *scaled((weight, weight_low), 0.3989422804014327))
-
-
-def gelu_slope(x: Tensor) -> Tensor:
-    """The slope of GELU away from its root: the distribution function of the standard normal and x times its density."""
-    if not is_kernel_in_float32(x):
-        return normal_cdf(alone(x)) + normal_density(alone(x), x)
-    square, low = product(x, x)
-    size, careful = x.abs().clamp(max=15), precision() == "fused"
-    tail, tail_low = float32.tail_factor(size, careful=careful)
-    density, rest = short(0.3989422804014327)  # at 0
-    weight = float32.fma(size, -density, tail)
-    lost = exp((-0.5 * square, -0.5 * low), weight, tail_low - rest * size if careful else 0.0)
-    return torch.where(x > 0, 1 - lost, lost)
 
 
 def polynomial(x: Tensor, coefficients: Sequence[float]) -> Tensor:
@@ -359,19 +336,3 @@ def near(
     d = torch.where(close, d, torch.zeros_like(d))
     enough = [one for place, one in enumerate(coefficients) if abs(one) * width**place >= least * abs(coefficients[0])]
     return close, d * polynomial(d, enough)
-
-
-def _normal_cdf_in_float32(pair: Pair, weight: Tensor | None, weight_low: Number) -> Tensor:
-    """The same within kernels, where erfc would be dear."""
-    x, rest = within(pair, 20)
-    square, low = product(x, x)
-    t_low: Number = 0.0
-    low = -0.5 * low
-    if not float32.is_none(rest):
-        low, t_low = low - x * rest, torch.where(x < 0, -rest, rest)
-    bounded = None if weight is None else weight.clamp(-1e30, 1e30)  # infinity times a tail of 0 is no number
-    tail = float32.normal_tail(
-        -0.5 * square, low, x.abs(), bounded, weight_low, t_low=t_low, careful=precision() == "fused"
-    )
-    missing = tail if float32.is_none(weight_low) else tail - weight_low
-    return torch.where(x > 0, (1 if weight is None else weight) - missing, tail)

@@ -20,7 +20,7 @@ Function = Callable[[Tensor], Tensor]
 
 
 class Pieces(NamedTuple):
-    """In interval i, from i / scale to (i + 1) / scale, the sum of coefficients[k][i] (scale x - i)^k; constant from `last` on.
+    """In interval i, where scale x is nearest to i, the sum of coefficients[k][i] (scale x - i)^k; constant from `last` on.
 
     With sides the first 16 intervals are for the right and the others, which count from 0 again, for the left one. `low` is what
     rounding has left out of coefficients[0], empty where that does not matter.
@@ -36,12 +36,14 @@ class Pieces(NamedTuple):
         numbers = [", ".join(f"{one!r}f" for one in row) for row in (*self.coefficients, self.low or (0.0,))]
         rows = ",\n".join(f"{{{row}}}" for row in numbers[:-1])
         kind = f"actlab::Pieces<{len(self.coefficients)}, {'true' if self.low else 'false'}>"
-        return f"static constexpr {kind} {name} = {{{self.scale!r}f, {self.last!r}f, {{\n{rows}}},\n{{{numbers[-1]}}}}};\n"
+        return (
+            f"static constexpr {kind} {name} = {{{self.scale!r}f, {self.last!r}f, {{\n{rows}}},\n{{{numbers[-1]}}}}};\n"
+        )
 
     def at(self, x: Tensor, side: Tensor, part: str = "whole") -> Tensor:
         """Its value at x, not negative, of float32, or a part of it; the left side is where `side` has a minus sign, nowhere if it is x."""
         x = torch.where(x > self.last, self.last, x)
-        whole = torch.floor(x * self.scale)
+        whole = torch.round(x * self.scale)
         place = torch.where(x.isnan(), 0.0, whole).long() + torch.where(torch.signbit(side), _COUNT // 2, 0)
         rest = (x.double() * self.scale - whole.double()).float().double()
         table = torch.tensor(self.coefficients, dtype=torch.float32)
@@ -65,17 +67,14 @@ def numbered(number: int) -> tuple[Pieces, str]:
     return _KNOWN[number // len(_PARTS)], _PARTS[number % len(_PARTS)]
 
 
-@cache
-def are_quick() -> bool:
-    """Whether the processor looks numbers up within a register."""
-    from torch._inductor.cpu_vec_isa import VecAVX512, pick_vec_isa
-
-    return isinstance(pick_vec_isa(), VecAVX512)
-
-
 def along(x: Tensor, function: Function, last: float) -> Tensor:
     """function(x) for x >= 0, which is function(last) beyond `last`."""
     return _asked(x, x, _fitted((function,), last))
+
+
+def along_as_pair(x: Tensor, function: Function, last: float) -> tuple[Tensor, Tensor]:
+    """The same as a sum of two, so that it need not be rounded."""
+    return _pair(x, x, _fitted((function,), last, low=True))
 
 
 def sides(x: Tensor, side: Tensor, right: Function, left: Function, last: float) -> Tensor:
@@ -84,9 +83,12 @@ def sides(x: Tensor, side: Tensor, right: Function, left: Function, last: float)
 
 
 def sides_as_pair(x: Tensor, side: Tensor, right: Function, left: Function, last: float) -> tuple[Tensor, Tensor]:
-    """The same as a sum of two, so that it need not be rounded."""
-    fitted = _fitted((right, left), last, low=True)
-    return _asked(x, side, fitted, "first"), _asked(x, side, fitted, "rest")
+    """The same as a sum of two."""
+    return _pair(x, side, _fitted((right, left), last, low=True))
+
+
+def _pair(x: Tensor, side: Tensor, pieces: Pieces) -> tuple[Tensor, Tensor]:
+    return _asked(x, side, pieces, "first"), _asked(x, side, pieces, "rest")
 
 
 def _asked(x: Tensor, side: Tensor, pieces: Pieces, part: str = "whole") -> Tensor:
@@ -113,7 +115,9 @@ def _operation() -> Callable[[Tensor, Tensor, float], Tensor]:
         step = make_pointwise(lambda x, side: ops.hypot(ops.nextafter(x, ops.constant(number, torch.float32)), side))
         return step(x, side)
 
-    operation = make_prim("actlab_pieces(Tensor x, Tensor side, float number) -> Tensor", evaluated, doc="a polynomial for each interval")
+    operation = make_prim(
+        "actlab_pieces(Tensor x, Tensor side, float number) -> Tensor", evaluated, doc="a polynomial for each interval"
+    )
     register_lowering(operation, type_promotion_kind=None)(lowered)
     return operation
 
@@ -126,43 +130,55 @@ def _fitted(functions: tuple[Function, ...], last: float, *, low: bool = False) 
     count = _COUNT // len(functions)
     scale = _scale(last, count)
     for degree in range(2, _MOST + 1):
-        nodes = 0.5 - 0.5 * np.cos(np.pi * (np.arange(4 * degree + 4) + 0.5) / (4 * degree + 4))
-        x = (np.arange(count)[:, None] + np.concatenate([[0.0], nodes])) / scale
+        nodes = 0.5 * np.cos(np.pi * (np.arange(4 * degree + 4) + 0.5) / (4 * degree + 4))
+        places = np.concatenate(
+            [[abs(nodes)], np.broadcast_to(nodes, (count - 1, len(nodes)))]
+        )  # there is nothing left of 0
+        centres = np.arange(count)[:, None]
         with _disable_current_modes(), torch._C.DisableTorchFunction():  # a kernel is being traced
-            values = np.concatenate([function(torch.from_numpy(x)).numpy() for function in functions])
-        if degree == _MOST or max(_off(row, nodes, _fit(row, nodes, degree, np.float64)) for row in values) < _ENOUGH:
-            left_out = values[:, 0] - np.float32(values[:, 0]) if low else np.zeros(_COUNT)
-            powers = [_fit(row - one, nodes, degree, np.float32) for row, one in zip(values, left_out, strict=True)]
-            rows = tuple(tuple(float(one) for one in power) for power in zip(*powers, strict=True))
+            first, others = (
+                np.concatenate([function(torch.from_numpy(x / scale)).numpy() for function in functions])
+                for x in (centres + 0.0, centres + places)
+            )
+        rows = list(zip(first[:, 0], others, np.tile(places, (len(functions), 1)), strict=True))
+        if degree == _MOST or all(_off(*row, _fit(*row, degree, np.float64)) < _ENOUGH for row in rows):
+            left_out = [float(value - np.float32(value)) if low else 0.0 for value in first[:, 0]]
+            powers = [
+                _fit(value, others - one, at, degree, np.float32)
+                for one, (value, others, at) in zip(left_out, rows, strict=True)
+            ]
             below = float(np.nextafter(np.float32(last), np.float32(0)))
-            return Pieces(scale, below, rows, tuple(float(np.float32(one)) for one in left_out) if low else ())
+            left_out = [float(np.float32(one)) for one in left_out]
+            return Pieces(scale, below, tuple(zip(*powers, strict=True)), tuple(left_out) if low else ())
     raise AssertionError
 
 
 def _scale(last: float, count: int) -> float:
     """The largest number of few digits by which what is below `last` comes into the last of so many intervals."""
-    step = 2.0 ** (np.floor(np.log2(count / last)) - 6)
-    return float(np.floor(count / last / step) * step)
+    most = (count - 0.5) / last
+    step = 2.0 ** (np.floor(np.log2(most)) - 6)
+    return float(np.floor(most / step) * step)
 
 
-def _sizes(values: np.ndarray) -> np.ndarray:
+def _sizes(first: float, values: np.ndarray) -> np.ndarray:
     """What errors are measured by: the value itself where the first is 0, else no less than an eighth of the largest."""
-    sizes = np.abs(values[1:])
-    return np.maximum(sizes, 0.125 * sizes.max() + 1e-30) if values[0] else sizes
+    sizes = np.abs(values)
+    return np.maximum(sizes, 0.125 * sizes.max() + 1e-30) if first else sizes
 
 
-def _fit(values: np.ndarray, nodes: np.ndarray, degree: int, kind: type) -> list[float]:
-    """Coefficients through the first value, which is at 0: each is rounded before those of higher powers are fitted to what is left."""
-    weight = 1 / _sizes(values)
-    found = [float(kind(values[0]))]
-    rest = values[1:] - found[0]
+def _fit(first: float, values: np.ndarray, places: np.ndarray, degree: int, kind: type) -> list[float]:
+    """Coefficients for a first value, which is at 0, and others: each is rounded before those of higher powers are fitted to what is left."""
+    weight = 1 / _sizes(first, values)
+    found = [float(kind(first))]
+    rest = values - found[0]
     for power in range(1, degree + 1):
-        terms = nodes[:, None] ** np.arange(power, degree + 1)
-        first = np.linalg.lstsq(terms * weight[:, None], rest * weight, rcond=None)[0][0]
-        found.append(float(kind(first)))
-        rest = rest - found[-1] * nodes**power
+        terms = places[:, None] ** np.arange(power, degree + 1)
+        found.append(float(kind(np.linalg.lstsq(terms * weight[:, None], rest * weight, rcond=None)[0][0])))
+        rest = rest - found[-1] * places**power
     return found
 
 
-def _off(values: np.ndarray, nodes: np.ndarray, coefficients: list[float]) -> float:
-    return float(np.max(np.abs(np.polynomial.polynomial.polyval(nodes, coefficients) - values[1:]) / _sizes(values)))
+def _off(first: float, values: np.ndarray, places: np.ndarray, coefficients: list[float]) -> float:
+    return float(
+        np.max(np.abs(np.polynomial.polynomial.polyval(places, coefficients) - values) / _sizes(first, values))
+    )

@@ -5,6 +5,7 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
+from . import _gelu_float32
 from . import _numerics as exact
 from ._catalogue import activation
 from ._spec import Bound, Domain, Learnable
@@ -72,6 +73,8 @@ _ROOT = "two terms cancel where the second derivative passes through zero"
 )
 def gelu(x: Tensor) -> Tensor:
     """Input weighted by the distribution function of the standard normal; smooth, with a dip left of zero."""
+    if exact.is_kernel_in_float32(x):
+        return _gelu_float32.gelu(x)
     low = x.clamp(min=-40)  # beyond, the result is -0 in every type
     return exact.normal_cdf(exact.alone(low), low)
 
@@ -80,7 +83,13 @@ def gelu(x: Tensor) -> Tensor:
 def _(x: Tensor) -> Tensor:
     inner = x.clamp(-40, 40)
     close, series = exact.near(exact.alone(inner), _GELU_ROOT, _GELU)
-    return torch.where(close, series, exact.gelu_slope(inner))
+    return torch.where(close, series, _gelu_slope(inner))
+
+
+def _gelu_slope(x: Tensor) -> Tensor:
+    if exact.is_kernel_in_float32(x):
+        return _gelu_float32.gelu_slope(x)
+    return exact.normal_cdf(exact.alone(x)) + exact.normal_density(exact.alone(x), x)
 
 
 @gelu.curve

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from . import _float32 as float32
+from . import _gelu_float32
 from . import _numerics as exact
 from ._catalogue import activation
 from ._spec import Bound, Positive, Real
@@ -119,6 +121,8 @@ def _(x: Tensor) -> Tensor:
 )
 def lecun_tanh(x: Tensor, A: Positive = 1.7159, S: Positive = 2 / 3) -> Tensor:
     """Hyperbolic tangent scaled so that f(1) is about 1 and f(-1) about -1, the targets, where it is still steep."""
+    if exact.is_kernel_in_float32(x) and all(1e-9 < one < 1e9 for one in (A, S)):
+        return float32.scaled_tanh(x, A, S)
     pair = exact.within(exact.product(x, S), 800)
     near = exact.times(x + x * exact.tanh_excess(pair[0].clamp(-0.6, 0.6)), A * S)
     right = pair[0] >= 0
@@ -375,16 +379,15 @@ def _(x: Tensor) -> Tensor:
 )
 def laplace(x: Tensor, mu: Real = 0.707107, sigma: Positive = 0.282095) -> Tensor:
     """Normal distribution function, used in place of softmax by Mega."""
-    return exact.normal_cdf(_standardised(x, mu, sigma))
+    pair = _standardised(x, mu, sigma)
+    return _gelu_float32.normal_cdf(*pair) if exact.is_kernel_in_float32(x) else exact.normal_cdf(pair)
 
 
 def _standardised(x: Tensor, mu: float, sigma: float) -> exact.Pair:
     high, low = exact.total(x, -mu)
-    if exact.is_kernel_in_float32(x):
-        q, rest = exact.product(high, 1 / sigma)
-        return exact.within((q, rest + low * (1 / sigma)), 1e30)
-    q, rest = exact.quotient(high, sigma)
-    return exact.within((q, rest + low / sigma), 1e30)
+    in_float32 = exact.is_kernel_in_float32(x)
+    q, rest = exact.product(high, 1 / sigma) if in_float32 else exact.quotient(high, sigma)
+    return exact.within((q, rest + low * (1 / sigma)), 1e30)
 
 
 @laplace.slope

@@ -2,13 +2,10 @@
 
 import torch
 from torch import Tensor
-from torch.nn.functional import softplus
 
-from . import _elish_float32
-from . import _float32 as float32
+from . import _elish_float32, _gated_float32, _gelu_float32
 from . import _numerics as exact
 from ._catalogue import activation
-from ._gated_float32 import Gate
 from ._spec import Bound
 from ._teaching import Teaching, Text
 from .gated import gelu
@@ -76,7 +73,7 @@ _TERMS = "terms of opposite sign cancel where it passes through zero"
 def serf(x: Tensor) -> Tensor:
     """Input times the error function of its softplus; close to mish."""
     if exact.is_kernel_in_float32(x):
-        return _SERF_FLOAT32.value(x)
+        return _gated_float32.SERF.value(x)
     low = x.clamp(min=-800)
     p = _serf_inner(low)
     left = exact.exp(exact.alone(low.clamp(max=0)), _serf_gate(low, low))
@@ -108,19 +105,10 @@ def _serf_gate(x: Tensor, factor: Tensor) -> Tensor:
     return factor * torch.where(p > 1e-30, torch.special.erf(p) / e.clamp(min=1e-30), _TWO_OVER_ROOT_PI)
 
 
-_SERF_FLOAT32 = Gate(
-    lambda x: torch.erf(softplus(x)),
-    lambda e: float32.erf_ratio(torch.log1p(e)) * float32.log1p_ratio(e),
-    lambda x: _TWO_OVER_ROOT_PI * torch.exp(-softplus(x).square()) * torch.sigmoid(x),
-    lambda e: _TWO_OVER_ROOT_PI * torch.exp(-torch.log1p(e).square()) / (1 + e),
-    reach=4.75,
-)
-
-
 @serf.slope
 def _(x: Tensor) -> Tensor:
     x = x.clamp(-800, 800)
-    far = _SERF_FLOAT32.slope(x) if exact.is_kernel_in_float32(x) else _serf_slope(x)
+    far = _gated_float32.SERF.slope(x) if exact.is_kernel_in_float32(x) else _serf_slope(x)
     close, series = exact.near(exact.alone(x), _SERF_ROOT, _SERF)
     return torch.where(close, series, far)
 
@@ -162,33 +150,29 @@ def _(x: Tensor) -> Tensor:
 )
 def phish(x: Tensor) -> Tensor:
     """Input times the tanh of its GELU."""
+    if exact.is_kernel_in_float32(x):
+        return _gelu_float32.phish(x)
     low = x.clamp(min=-40)
-    g = _gelu(low)
+    g = gelu.body(low)
     weight = exact.scaled(exact.product(low, low), 1 + exact.tanh_excess(g.clamp(max=0.6)))
     left = exact.normal_cdf(exact.alone(low), *weight)
-    if exact.is_kernel_in_float32(low):
-        left = torch.where(low > -0.75, exact.normal_cdf_near_zero(low.clamp(-0.75, 1.4), *weight), left)
     return torch.where(low < 0.75, left, low - low.clamp(max=800) * exact.lacking(exact.alone(g)))
-
-
-def _gelu(x: Tensor) -> Tensor:
-    """GELU, in kernels with more digits around zero."""
-    if not exact.is_kernel_in_float32(x):
-        return gelu.body(x)
-    near = exact.normal_cdf_near_zero(x.clamp(-0.75, 1.4), x)
-    return torch.where((x > -0.75) & (x < 1.4), near, gelu.body(x))
 
 
 @phish.slope
 def _(x: Tensor) -> Tensor:
     x = x.clamp(-40, 800)
-    g = _gelu(x)
+    far = _gelu_float32.phish_slope(x.clamp(max=40)) if exact.is_kernel_in_float32(x) else _phish_slope(x)
+    close, series = exact.near(exact.alone(x), _PHISH_ROOT, _PHISH)
+    return torch.where(close, series, far)
+
+
+def _phish_slope(x: Tensor) -> Tensor:
+    g = gelu.body(x)
     bell = exact.normal_density(exact.alone(x), *exact.product(x, x))
     inner, rest = g + g * exact.tanh_excess(g.clamp(max=0.6)), exact.lacking(exact.alone(g))
     left = (inner + g) + (bell - inner * inner * (g + bell))
-    plain = torch.where(x < 0.75, left, (1 - rest) + rest * (2 - rest) * (g + bell))
-    close, series = exact.near(exact.alone(x), _PHISH_ROOT, _PHISH)
-    return torch.where(close, series, plain)
+    return torch.where(x < 0.75, left, (1 - rest) + rest * (2 - rest) * (g + bell))
 
 
 @phish.curve
@@ -222,26 +206,17 @@ def _(x: Tensor) -> Tensor:
 def tanh_exp(x: Tensor) -> Tensor:
     """Input times the tanh of its exponential, also known as TeLU."""
     if exact.is_kernel_in_float32(x):
-        return _TANH_EXP_FLOAT32.value(x)
+        return _gated_float32.TANH_EXP.value(x)
     low = x.clamp(min=-800)
     w = torch.exp(low.clamp(max=10))
     left = exact.exp(exact.alone(low.clamp(max=0)), *exact.product(1 + exact.tanh_excess(w.clamp(max=0.6)), low))
     return torch.where(low < -0.55, left, low - low.clamp(max=800) * exact.lacking(exact.alone(w)))
 
 
-_TANH_EXP_FLOAT32 = Gate(
-    lambda x: torch.tanh(torch.exp(x)),
-    float32.tanh_ratio,
-    lambda x: torch.exp(x) / torch.cosh(torch.exp(x)).square(),
-    lambda e: 1 / torch.cosh(e).square(),
-    reach=2.75,
-)
-
-
 @tanh_exp.slope
 def _(x: Tensor) -> Tensor:
     x = x.clamp(-800, 10)
-    far = _TANH_EXP_FLOAT32.slope(x) if exact.is_kernel_in_float32(x) else _tanh_exp_slope(x)
+    far = _gated_float32.TANH_EXP.slope(x) if exact.is_kernel_in_float32(x) else _tanh_exp_slope(x)
     close, series = exact.near(exact.alone(x), _TANH_EXP_ROOT, _TANH_EXP)
     return torch.where(close, series, far)
 
@@ -284,26 +259,17 @@ def _(x: Tensor) -> Tensor:
 def logish(x: Tensor) -> Tensor:
     """Input times the logarithm of one plus its sigmoid."""
     if exact.is_kernel_in_float32(x):
-        return _LOGISH_FLOAT32.value(x)
+        return _gated_float32.LOGISH.value(x)
     low = x.clamp(min=-800)
     high, rest = exact.product(exact.log1p_excess(exact.logistic(low)), low)
     above, lost = exact.total(high, low)
     return torch.where(x < torch.inf, exact.sigmoid(exact.alone(low), above, lost + rest), x)
 
 
-_LOGISH_FLOAT32 = Gate(
-    lambda e: torch.log1p(1 / (1 + e)),
-    lambda e: 2 * float32.log1p_ratio(2 * e) - float32.log1p_ratio(e),
-    lambda e: e / ((1 + e) * (2 + e)),
-    lambda e: 1 / ((1 + e) * (1 + 2 * e)),
-    by_exponential=True,
-)
-
-
 @logish.slope
 def _(x: Tensor) -> Tensor:
     x = x.clamp(-800, 800)
-    far = _LOGISH_FLOAT32.slope(x) if exact.is_kernel_in_float32(x) else _logish_slope(x)
+    far = _gated_float32.LOGISH.slope(x) if exact.is_kernel_in_float32(x) else _logish_slope(x)
     close, series = exact.near(exact.alone(x), _LOGISH_ROOT, _LOGISH)
     return torch.where(close, series, far)
 

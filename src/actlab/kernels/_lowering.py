@@ -184,7 +184,7 @@ def _elementary() -> dict[Any, Callable[..., Any]]:
         aten.expm1.default: expm1,
         aten.tanh.default: only_float32(_float32.tanh),
         aten.atan.default: only_float32(_float32.atan),
-        aten.erf.default: only_float32(_float32.rough_erf if rough else _float32.erf),
+        aten.erf.default: only_float32(_float32.erf),
     }
     return found if rough else {**found, aten.log1p.default: only_float32(_float32.log1p)}
 

@@ -163,7 +163,7 @@ template <Part part, bool two, int N, bool careful>
 inline at::vec::Vectorized<float> pieces(const Pieces<N, careful>& table, const at::vec::Vectorized<float>& x, const at::vec::Vectorized<float>& side) {
 #if defined(CPU_CAPABILITY_AVX512)
   const __m512 within = _mm512_min_ps(_mm512_set1_ps(table.last), x), scale = _mm512_set1_ps(table.scale);
-  __m512i place = _mm512_cvttps_epi32(_mm512_mul_ps(within, scale));
+  __m512i place = _mm512_cvtps_epi32(_mm512_mul_ps(within, scale));
   const __m512 rest = _mm512_fmsub_ps(within, scale, _mm512_cvtepi32_ps(place));
   if constexpr (two) place = _mm512_mask_or_epi32(place, _mm512_movepi32_mask(_mm512_castps_si512(side)), place, _mm512_set1_epi32(16));
   return piece<part>(
@@ -171,7 +171,7 @@ inline at::vec::Vectorized<float> pieces(const Pieces<N, careful>& table, const 
       [](__m512 a, __m512 b, __m512 c) { return _mm512_fmadd_ps(a, b, c); });
 #elif defined(CPU_CAPABILITY_AVX2)
   const __m256 within = _mm256_min_ps(_mm256_set1_ps(table.last), x), scale = _mm256_set1_ps(table.scale);
-  __m256i place = _mm256_cvttps_epi32(_mm256_mul_ps(within, scale));
+  __m256i place = _mm256_cvtps_epi32(_mm256_mul_ps(within, scale));
   const __m256 rest = _mm256_fmsub_ps(within, scale, _mm256_cvtepi32_ps(place));
   if constexpr (two) place = _mm256_or_si256(place, _mm256_and_si256(_mm256_srai_epi32(_mm256_castps_si256(side), 31), _mm256_set1_epi32(16)));
   place = _mm256_and_si256(place, _mm256_set1_epi32(31));  // of NaN too
@@ -185,7 +185,7 @@ inline at::vec::Vectorized<float> pieces(const Pieces<N, careful>& table, const 
   side.store(sign);
   for (int one = 0; one < size; ++one) {
     const float within = given[one] > table.last ? table.last : given[one];
-    const int whole = std::isnan(within) ? 0 : static_cast<int>(within * table.scale);
+    const int whole = std::isnan(within) ? 0 : static_cast<int>(std::nearbyint(within * table.scale));
     const int place = whole + (two && std::signbit(sign[one]) ? 16 : 0);
     given[one] = piece<part>(
         table, std::fma(within, table.scale, -static_cast<float>(whole)), [place](const float* row) { return row[place]; },
