@@ -4,11 +4,11 @@ A processor that looks up 32 numbers in one step takes a polynomial of degree 5 
 for all of them would need more than twice the terms, and a function with sides would need one for each.
 """
 
+import math
 from collections.abc import Callable
 from functools import cache
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -127,58 +127,53 @@ def _fitted(functions: tuple[Function, ...], last: float, *, low: bool = False) 
     """Pieces of one function, or of one for the right and one for the left, of the lowest degree that is good enough."""
     from torch.utils._python_dispatch import _disable_current_modes
 
+    with _disable_current_modes(), torch._C.DisableTorchFunction(), torch.no_grad():  # a kernel is being traced
+        for degree in range(2, _MOST):
+            found, error = _fit(functions, last, degree, low=low)
+            if error < _ENOUGH:
+                return found
+        return _fit(functions, last, _MOST, low=low)[0]
+
+
+def _fit(functions: tuple[Function, ...], last: float, degree: int, *, low: bool) -> tuple[Pieces, float]:
+    """Pieces of that degree, and how far off they are before their coefficients are rounded to float32."""
     count = _COUNT // len(functions)
     scale = _scale(last, count)
-    for degree in range(2, _MOST + 1):
-        nodes = 0.5 * np.cos(np.pi * (np.arange(4 * degree + 4) + 0.5) / (4 * degree + 4))
-        places = np.concatenate(
-            [[abs(nodes)], np.broadcast_to(nodes, (count - 1, len(nodes)))]
-        )  # there is nothing left of 0
-        centres = np.arange(count)[:, None]
-        with _disable_current_modes(), torch._C.DisableTorchFunction():  # a kernel is being traced
-            first, others = (
-                np.concatenate([function(torch.from_numpy(x / scale)).numpy() for function in functions])
-                for x in (centres + 0.0, centres + places)
-            )
-        rows = list(zip(first[:, 0], others, np.tile(places, (len(functions), 1)), strict=True))
-        if degree == _MOST or all(_off(*row, _fit(*row, degree, np.float64)) < _ENOUGH for row in rows):
-            left_out = [float(value - np.float32(value)) if low else 0.0 for value in first[:, 0]]
-            powers = [
-                _fit(value, others - one, at, degree, np.float32)
-                for one, (value, others, at) in zip(left_out, rows, strict=True)
-            ]
-            below = float(np.nextafter(np.float32(last), np.float32(0)))
-            left_out = [float(np.float32(one)) for one in left_out]
-            return Pieces(scale, below, tuple(zip(*powers, strict=True)), tuple(left_out) if low else ())
-    raise AssertionError
+    nodes = 4 * degree + 4
+    places = 0.5 * torch.cos(math.pi * (torch.arange(nodes, dtype=torch.float64) + 0.5) / nodes).expand(count, nodes)
+    places = torch.cat([places[:1].abs(), places[1:]])  # there is nothing left of 0
+    centres = torch.arange(count, dtype=torch.float64)[:, None]
+    first = torch.cat([function(centres / scale) for function in functions])
+    values = torch.cat([function((centres + places) / scale) for function in functions])
+    places = places.repeat(len(functions), 1)
+    # Errors are measured by the value itself where the first is 0, else by no less than an eighth of the largest.
+    sizes = values.abs()
+    sizes = torch.where(first == 0, sizes, torch.maximum(sizes, 0.125 * sizes.amax(1, keepdim=True))).clamp(min=1e-30)
+    exact = _coefficients(first, values, places, sizes, degree, torch.float64)
+    error = ((places[..., None] ** torch.arange(degree + 1) * exact[:, None]).sum(-1) - values).abs() / sizes
+    left_out = first - first.float() if low else torch.zeros_like(first)
+    rounded = _coefficients(first - left_out, values - left_out, places, sizes, degree, torch.float32)
+    below = torch.nextafter(torch.tensor(last, dtype=torch.float32), torch.tensor(0.0)).item()
+    powers = tuple(tuple(one) for one in rounded.T.tolist())
+    return Pieces(scale, below, powers, tuple(left_out[:, 0].float().tolist()) if low else ()), float(error.max())
 
 
 def _scale(last: float, count: int) -> float:
     """The largest number of few digits by which what is below `last` comes into the last of so many intervals."""
     most = (count - 0.5) / last
-    step = 2.0 ** (np.floor(np.log2(most)) - 6)
-    return float(np.floor(most / step) * step)
+    step = 2.0 ** (math.floor(math.log2(most)) - 6)
+    return math.floor(most / step) * step
 
 
-def _sizes(first: float, values: np.ndarray) -> np.ndarray:
-    """What errors are measured by: the value itself where the first is 0, else no less than an eighth of the largest."""
-    sizes = np.abs(values)
-    return np.maximum(sizes, 0.125 * sizes.max() + 1e-30) if first else sizes
-
-
-def _fit(first: float, values: np.ndarray, places: np.ndarray, degree: int, kind: type) -> list[float]:
-    """Coefficients for a first value, which is at 0, and others: each is rounded before those of higher powers are fitted to what is left."""
-    weight = 1 / _sizes(first, values)
-    found = [float(kind(first))]
+def _coefficients(
+    first: Tensor, values: Tensor, places: Tensor, sizes: Tensor, degree: int, kind: torch.dtype
+) -> Tensor:
+    """In rows, for first values, which are at 0, and others: each is rounded before those of higher powers are fitted to what is left."""
+    found = [first.to(kind).double()]
     rest = values - found[0]
     for power in range(1, degree + 1):
-        terms = places[:, None] ** np.arange(power, degree + 1)
-        found.append(float(kind(np.linalg.lstsq(terms * weight[:, None], rest * weight, rcond=None)[0][0])))
+        terms = places[..., None] ** torch.arange(power, degree + 1)
+        solution = torch.linalg.lstsq(terms / sizes[..., None], (rest / sizes)[..., None]).solution
+        found.append(solution[:, 0].to(kind).double())
         rest = rest - found[-1] * places**power
-    return found
-
-
-def _off(first: float, values: np.ndarray, places: np.ndarray, coefficients: list[float]) -> float:
-    return float(
-        np.max(np.abs(np.polynomial.polynomial.polyval(places, coefficients) - values) / _sizes(first, values))
-    )
+    return torch.cat(found, 1)

@@ -125,11 +125,10 @@ def lecun_tanh(x: Tensor, A: Positive = 1.7159, S: Positive = 2 / 3) -> Tensor:
         return float32.scaled_tanh(x, A, S)
     pair = exact.within(exact.product(x, S), 800)
     near = exact.times(x + x * exact.tanh_excess(pair[0].clamp(-0.6, 0.6)), A * S)
-    right = pair[0] >= 0
     high, low = exact.product(exact.lacking(exact.negated(exact.minus_abs(pair))), -A)
     first, rest = exact.total(high, A)
     far = first + (rest + low)
-    return torch.where(pair[0].abs() < 0.58, near, torch.where(right, far, -far))
+    return torch.where(pair[0].abs() < 0.58, near, torch.where(pair[0] >= 0, far, -far))
 
 
 @lecun_tanh.slope
