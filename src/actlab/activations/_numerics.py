@@ -110,6 +110,13 @@ def over(a: Tensor, b: Tensor) -> Tensor:
     return a * (1 / b) if is_kernel_in_float32(b) else a / b
 
 
+def quotient_once(a: Tensor, b: Tensor) -> Tensor:
+    """a / b in kernels in float32, for b far from 0 and infinity: rounded once for results in float32."""
+    inverse = 1 / b
+    q = a * inverse
+    return q if precision() == "plain" else float32.fma(float32.fma(-q, b, a), inverse, q)
+
+
 def scaled(pair: Pair, b: Number) -> Pair:
     """A pair times b."""
     high, low = product(pair[0], b)

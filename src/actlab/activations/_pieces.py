@@ -128,11 +128,11 @@ def _fitted(functions: tuple[Function, ...], last: float, *, low: bool = False) 
     from torch.utils._python_dispatch import _disable_current_modes
 
     with _disable_current_modes(), torch._C.DisableTorchFunction(), torch.no_grad():  # a kernel is being traced
-        for degree in range(2, _MOST):
+        for degree in range(2, _MOST + 1):
             found, error = _fit(functions, last, degree, low=low)
-            if error < _ENOUGH:
+            if error < (_ENOUGH if degree < _MOST else 3 * _ENOUGH):
                 return found
-        return _fit(functions, last, _MOST, low=low)[0]
+    raise ValueError(f"expected a function that polynomials of degree {_MOST} tell within {3 * _ENOUGH}; got {error:.1e}")
 
 
 def _fit(functions: tuple[Function, ...], last: float, degree: int, *, low: bool) -> tuple[Pieces, float]:

@@ -264,6 +264,8 @@ def _(x: Tensor) -> Tensor:
 )
 def squareplus(x: Tensor, b: Positive = 4.0) -> Tensor:
     """Softplus by a square root instead of an exponential."""
+    if exact.is_kernel_in_float32(x):
+        return _squareplus_in_float32(x, b)[0]
     high, low = _root(x, b)
     gap, rest = exact.total(0.5 * high, -0.5 * x)  # halves, so that no sum overflows
     gap = torch.where(x < 0, gap, torch.ones_like(gap))
@@ -275,8 +277,29 @@ def squareplus(x: Tensor, b: Positive = 4.0) -> Tensor:
     return torch.where(x < 0, left, (0.5 * x + 0.5 * high) + 0.5 * low)
 
 
+def _squareplus_in_float32(x: Tensor, b: float) -> tuple[Tensor, Tensor]:
+    """s = (|x| + sqrt(x^2 + b)) / 2 on the right, and b / 4s on the left; and 2 / sqrt(x^2 + b)."""
+    half = 0.5 * x.abs()
+    above = exact.fma(half, half, 0.25 * b)
+    guess = torch.rsqrt(above)
+    root = above * guess
+    more = exact.fma(-root, root, above) * (0.5 * guess)
+    near = half < 1e18
+    root, more = torch.where(near, root, half), torch.where(near, more, 0.0)
+    s = half + root
+    lost = ((root - s) + half) + more
+    small, rest = s * 2.0**-24, lost * 2.0**-24  # so that the inverse is no subnormal number
+    inverse, weight = 1 / small, 0.25 * b * 2.0**-24
+    q = weight * inverse
+    left = exact.fma(weight - exact.fma(q, small, q * rest), inverse, q)
+    return torch.where(x < 0, left, s + lost), torch.where(near, guess, 1 / half)
+
+
 @squareplus.slope
 def _(x: Tensor, b: float) -> Tensor:
+    if exact.is_kernel_in_float32(x):
+        y, inverse = _squareplus_in_float32(x.clamp(-1e30, 1e30), b)
+        return y * (0.5 * inverse)
     high, low = _root(x, b)
     root = high + low
     left = torch.where(x < 0, root - x, torch.ones_like(x))
