@@ -132,7 +132,9 @@ def _fitted(functions: tuple[Function, ...], last: float, *, low: bool = False) 
             found, error = _fit(functions, last, degree, low=low)
             if error < (_ENOUGH if degree < _MOST else 3 * _ENOUGH):
                 return found
-    raise ValueError(f"expected a function that polynomials of degree {_MOST} tell within {3 * _ENOUGH}; got {error:.1e}")
+    raise ValueError(
+        f"expected a function that polynomials of degree {_MOST} tell within {3 * _ENOUGH}; got {error:.1e}"
+    )
 
 
 def _fit(functions: tuple[Function, ...], last: float, degree: int, *, low: bool) -> tuple[Pieces, float]:
