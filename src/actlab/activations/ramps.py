@@ -285,10 +285,10 @@ def _squareplus_in_float32(x: Tensor, b: float) -> tuple[Tensor, Tensor]:
     root = above * guess
     more = exact.fma(-root, root, above) * (0.5 * guess)
     near = half < 1e18
-    root, more = torch.where(near, root, half), torch.where(near, more, 0.0)
+    root = torch.where(near, root, half)
     s = half + root
-    lost = ((root - s) + half) + more
-    small, rest = s * 2.0**-24, lost * 2.0**-24  # so that the inverse is no subnormal number
+    lost = torch.where(near, ((root - s) + half) + more, 0.0)
+    small, rest = (s * 2.0**-24).clamp(max=3e38), lost * 2.0**-24  # so that the inverse is no subnormal number
     inverse, weight = 1 / small, 0.25 * b * 2.0**-24
     q = weight * inverse
     left = exact.fma(weight - exact.fma(q, small, q * rest), inverse, q)

@@ -133,8 +133,7 @@ def lecun_tanh(x: Tensor, A: Positive = 1.7159, S: Positive = 2 / 3) -> Tensor:
 
 @lecun_tanh.slope
 def _(x: Tensor, A: float, S: float) -> Tensor:
-    weight = exact.total(torch.zeros_like(x), A * S)
-    return exact.sech_squared(exact.within(exact.product(x, S), 800), *weight)
+    return exact.sech_squared(exact.within(exact.product(x, S), 800), *exact.total(torch.zeros_like(x), A * S))
 
 
 @lecun_tanh.from_output()
@@ -386,8 +385,7 @@ def laplace(x: Tensor, mu: Real = 0.707107, sigma: Positive = 0.282095) -> Tenso
 
 def _standardised(x: Tensor, mu: float, sigma: float) -> exact.Pair:
     high, low = exact.total(x, -mu)
-    in_float32 = exact.is_kernel_in_float32(x)
-    q, rest = exact.product(high, 1 / sigma) if in_float32 else exact.quotient(high, sigma)
+    q, rest = exact.product(high, 1 / sigma) if exact.is_kernel_in_float32(x) else exact.quotient(high, sigma)
     return exact.within((q, rest + low * (1 / sigma)), 1e30)
 
 
