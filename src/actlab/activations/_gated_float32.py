@@ -6,6 +6,7 @@ polynomials, so that each function takes about as many steps as swish. The expon
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -47,7 +48,7 @@ class Gate(NamedTuple):
         """g(x) + x g'(x), with x between -800 and 800. Not near its root."""
         grown, k, place = self._parts(x)
         gate = self._pieces(pieces.sides, place, x, self.right, self.left)
-        rise = self._pieces(pieces.sides, place, x, self.right_slope, self.left_slope)
+        rise = self._pieces(partial(pieces.sides, term=True), place, x, self.right_slope, self.left_slope)
         slope = float32.fma(x if self.by_exponential else x.clamp(max=self.reach), rise, gate)
         return float32.scaled(float32.fma(grown, slope, slope), k)
 

@@ -77,9 +77,12 @@ def along_as_pair(x: Tensor, function: Function, last: float) -> tuple[Tensor, T
     return _pair(x, x, _fitted((function,), last, low=True))
 
 
-def sides(x: Tensor, side: Tensor, right: Function, left: Function, last: float) -> Tensor:
-    """right(x) or left(x) by the sign of `side`, for x >= 0; constant beyond `last`."""
-    return _asked(x, side, _fitted((right, left), last))
+def sides(x: Tensor, side: Tensor, right: Function, left: Function, last: float, *, term: bool = False) -> Tensor:
+    """right(x) or left(x) by the sign of `side`, for x >= 0; constant beyond `last`.
+
+    `term` says that it is added to something as large as it ever is: where it is small, its digits do not matter.
+    """
+    return _asked(x, side, _fitted((right, left), last, term=term))
 
 
 def sides_as_pair(x: Tensor, side: Tensor, right: Function, left: Function, last: float) -> tuple[Tensor, Tensor]:
@@ -123,13 +126,14 @@ def _operation() -> Callable[[Tensor, Tensor, float], Tensor]:
 
 
 @cache
-def _fitted(functions: tuple[Function, ...], last: float, *, low: bool = False) -> Pieces:
+def _fitted(functions: tuple[Function, ...], last: float, *, low: bool = False, term: bool = False) -> Pieces:
     """Pieces of one function, or of one for the right and one for the left, of the lowest degree that is good enough."""
     from torch.utils._python_dispatch import _disable_current_modes
 
     with _disable_current_modes(), torch._C.DisableTorchFunction(), torch.no_grad():  # a kernel is being traced
+        error = math.inf
         for degree in range(2, _MOST + 1):
-            found, error = _fit(functions, last, degree, low=low)
+            found, error = _fit(functions, last, degree, low=low, term=term)
             if error < (_ENOUGH if degree < _MOST else 3 * _ENOUGH):
                 return found
     raise ValueError(
@@ -137,7 +141,7 @@ def _fitted(functions: tuple[Function, ...], last: float, *, low: bool = False) 
     )
 
 
-def _fit(functions: tuple[Function, ...], last: float, degree: int, *, low: bool) -> tuple[Pieces, float]:
+def _fit(functions: tuple[Function, ...], last: float, degree: int, *, low: bool, term: bool) -> tuple[Pieces, float]:
     """Pieces of that degree, and how far off they are before their coefficients are rounded to float32."""
     count = _COUNT // len(functions)
     scale = _scale(last, count)
@@ -151,6 +155,8 @@ def _fit(functions: tuple[Function, ...], last: float, degree: int, *, low: bool
     # Errors are measured by the value itself where the first is 0, else by no less than an eighth of the largest.
     sizes = values.abs()
     sizes = torch.where(first == 0, sizes, torch.maximum(sizes, 0.125 * sizes.amax(1, keepdim=True))).clamp(min=1e-30)
+    if term:
+        sizes = torch.maximum(sizes, 0.1 * sizes.max())
     exact = _coefficients(first, values, places, sizes, degree, torch.float64)
     error = ((places[..., None] ** torch.arange(degree + 1) * exact[:, None]).sum(-1) - values).abs() / sizes
     left_out = first - first.float() if low else torch.zeros_like(first)
