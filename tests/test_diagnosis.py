@@ -4,7 +4,6 @@ import copy
 import json
 import math
 import time
-from statistics import median
 
 import pytest
 import torch
@@ -155,7 +154,7 @@ def test_overhead_of_watching():
                 with w:
                     losses(model, data, None)
             found.append(time.process_time() - began)
-    assert median(took["watched"]) < 1.3 * median(took["plain"]), took
+    assert min(took["watched"]) < 1.3 * min(took["plain"]), took
 
 
 def test_sites_of_every_kind_are_seen():

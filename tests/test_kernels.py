@@ -91,7 +91,7 @@ def test_a_planted_fault_in_a_kernel_is_caught():
 
 def test_our_own_steps_stand_in_place_of_the_compilers():
     """Another version of torch may write them otherwise: then they would be missed by their speed alone."""
-    names = ("mish", "arctan", "cosine")
+    names = ("mish", "tanh", "arctan", "cosine")
     text = "".join(one for name in names for one in sources(variant_of(get(name), []), torch.float32).values())
     for own, theirs in (
         ("actlab::bits_as<float>", "bit_cast"),

@@ -123,6 +123,16 @@ def scaled(pair: Pair, b: Number) -> Pair:
     return high, low + _low(high, pair[1] * b) if torch.is_tensor(pair[1]) else low
 
 
+def divided(pair: Pair, b: float) -> Pair:
+    """A pair by a number; in kernels in float32 by its inverse."""
+    high, low = pair
+    if is_kernel_in_float32(high):
+        q, rest = product(high, 1 / b)
+        return q, rest + low * (1 / b)
+    q, rest = quotient(high, b)
+    return q, rest + low / b
+
+
 def within(pair: Pair, limit: float) -> Pair:
     """A pair cut off at -limit and limit."""
     high, low = pair

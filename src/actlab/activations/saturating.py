@@ -384,9 +384,7 @@ def laplace(x: Tensor, mu: Real = 0.707107, sigma: Positive = 0.282095) -> Tenso
 
 
 def _standardised(x: Tensor, mu: float, sigma: float) -> exact.Pair:
-    high, low = exact.total(x, -mu)
-    q, rest = exact.product(high, 1 / sigma) if exact.is_kernel_in_float32(x) else exact.quotient(high, sigma)
-    return exact.within((q, rest + low * (1 / sigma)), 1e30)
+    return exact.within(exact.divided(exact.total(x, -mu), sigma), 1e30)
 
 
 @laplace.slope
