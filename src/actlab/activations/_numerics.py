@@ -17,7 +17,8 @@ Number = float | Tensor
 Pair = tuple[Tensor, Number]  # the low part is the number 0 where there is none
 
 # How pairs are computed. "exact": by any device's operations. Kernels are traced under the others: "fused" in float32 by fused
-# multiply-adds; "plain" with no low parts, enough in float32 for results in half types and in float64 for results in float32.
+# multiply-adds; "plain" with no low parts, enough in float32 for results in half types and in float64 for results in float32; "library"
+# the same, with elementary functions of the device's library and none of our own for the CPU.
 _arithmetic: dict[int, str] = {}  # of the threads that trace kernels; all others compute exactly
 
 
@@ -41,6 +42,11 @@ def precision() -> str:
     return _arithmetic.get(get_ident(), "exact") if _arithmetic else "exact"
 
 
+def has_pairs() -> bool:
+    """Whether what rounding leaves out is kept."""
+    return precision() in ("exact", "fused")
+
+
 def _low(high: Tensor, low: Tensor) -> Tensor:
     if precision() == "fused":  # a high part that is not finite makes a low part that is not a number
         return torch.where(low.abs() < 1e30, low, torch.zeros_like(low))
@@ -49,7 +55,7 @@ def _low(high: Tensor, low: Tensor) -> Tensor:
 
 def total(a: Tensor, b: Number) -> Pair:
     """a + b (Knuth's two-sum), with b at its full precision even where it is a Python number beside a float32 tensor."""
-    if precision() == "plain":
+    if not has_pairs():
         return a + b, 0.0
     rest = 0.0
     if not torch.is_tensor(b) and a.dtype == torch.float32:
@@ -78,10 +84,9 @@ def product(a: Tensor, b: Number) -> Pair:
     high = a * b
     if isinstance(b, float | int) and (b == 0 or abs(math.frexp(b)[0]) == 0.5):  # a power of two: nothing is left out
         return high, 0.0
-    kind = precision()
-    if kind == "plain":
+    if not has_pairs():
         return high, 0.0
-    if kind == "fused" and high.dtype == torch.float32:
+    if precision() == "fused" and high.dtype == torch.float32:
         known, rest = (b, 0.0) if torch.is_tensor(b) else short(b)
         low = float32.fma(a, known, -high)
         return high, _low(high, low if float32.is_none(rest) else low + a * rest)
@@ -99,7 +104,7 @@ def quotient(a: Tensor, b: Number) -> Pair:
         high = a * inverse
         return high, float32.fma(-high, b, a) * inverse
     high = a / b
-    if precision() == "plain":
+    if not has_pairs():
         return high, 0.0
     back, error = product(high, b)
     return high, _low(high, ((a - back) - error) / b)
@@ -114,7 +119,7 @@ def quotient_once(a: Tensor, b: Tensor) -> Tensor:
     """a / b in kernels in float32, for b far from 0 and infinity: rounded once for results in float32."""
     inverse = 1 / b
     q = a * inverse
-    return q if precision() == "plain" else float32.fma(float32.fma(-q, b, a), inverse, q)
+    return q if not has_pairs() else float32.fma(float32.fma(-q, b, a), inverse, q)
 
 
 def scaled(pair: Pair, b: Number) -> Pair:
@@ -247,8 +252,8 @@ def tanh_excess(z: Tensor) -> Tensor:
 
 
 def is_kernel_in_float32(x: Tensor) -> bool:
-    """Whether a kernel is traced that computes in float32."""
-    return precision() != "exact" and x.dtype == torch.float32
+    """Whether a kernel for the CPU is traced that computes in float32."""
+    return precision() in ("fused", "plain") and x.dtype == torch.float32
 
 
 def _ratio(function: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:
@@ -346,8 +351,7 @@ def near(
     width, least = {
         "exact": (0.4, 0.0),
         "fused": (reach, 1e-9),
-        "plain": (0.4, 1e-9 if x[0].dtype == torch.float64 else 3e-6),
-    }[precision()]
+    }.get(precision(), (0.4, 1e-9 if x[0].dtype == torch.float64 else 3e-6))
     d = beyond(x, root)
     close = d.abs() < width
     d = torch.where(close, d, torch.zeros_like(d))

@@ -26,16 +26,17 @@ def sources(variant: Variant, dtype: torch.dtype, *, rows: bool = False) -> dict
     return (_row_sources if rows else _sources)(variant, dtype)
 
 
-def _widen(variant: Variant, dtype: torch.dtype, kind: str) -> Widen:
-    """What a kernel of the "value", the "slope" or the "curve" computes in."""
+def _widen(variant: Variant, dtype: torch.dtype, kind: str, under: str = "plain") -> Widen:
+    """What a kernel of the "value", the "slope" or the "curve" computes in; `under` is the arithmetic of results in half types."""
     entry = variant.entry
     if not entry.double or entry.single is True or entry.single == kind:
         return wide
-    return wide if dtype != torch.float32 and kind != "curve" and _float32_suffices(variant, dtype, kind) else widest
+    suffices = dtype != torch.float32 and kind != "curve" and _float32_suffices(variant, dtype, kind, under)
+    return wide if suffices else widest
 
 
 @torch.no_grad()
-def _float32_suffices(variant: Variant, dtype: torch.dtype, kind: str) -> bool:
+def _float32_suffices(variant: Variant, dtype: torch.dtype, kind: str, under: str) -> bool:
     """Whether arithmetic in float32 gives the value or slope as good as rounded once, at every number of this half type.
 
     With a margin: elementary functions within kernels are rougher than torch's, which are asked here.
@@ -46,7 +47,7 @@ def _float32_suffices(variant: Variant, dtype: torch.dtype, kind: str) -> bool:
     every = every[every.isfinite()]
     values = variant.values(())
     body = variant.entry.body if kind == "value" else variant.entry.bodies["slope"]
-    with arithmetic("plain"):
+    with arithmetic(under):
         found = body(wide(every), *values).to(dtype).double()
     exact = body(every.double(), *values)
     unit = torch.finfo(dtype).eps * torch.exp2(exact.abs().clamp(min=torch.finfo(dtype).tiny).log2().floor())
@@ -100,11 +101,11 @@ def on_gpu(variant: Variant, dtype: torch.dtype, form: str) -> OnGpu:
     if form == "from_output":
         way = lean(variant)
         assert way is not None
-        return OnGpu(_from_output(way.slope), "plain", 2)
+        return OnGpu(_from_output(way.slope), "library", 2)
     if dtype == torch.float32:
-        widen, kind = (widest, "plain") if variant.entry.double else (wide, "exact")
+        widen, kind = (widest, "library") if variant.entry.double else (wide, "exact")
     else:
-        widen, kind = _widen(variant, dtype, "value" if form == "forward" else "slope"), "plain"
+        widen, kind = _widen(variant, dtype, "value" if form == "forward" else "slope", "library"), "library"
     return (
         OnGpu(_forward(variant, widen), kind, 1)
         if form == "forward"
