@@ -12,59 +12,94 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-_COUNT = 32
+from ._fits import Fit, Function, Side, fit
+
+COUNT = 32
 _ENOUGH = 4e-9  # of the value; float32 rounds it by 6e-8
 _MOST = 8
-
-Function = Callable[[Tensor], Tensor]
-
 
 class Pieces(NamedTuple):
     """In interval i, where scale x is nearest to i, the sum of coefficients[k][i] (scale x - i)^k; constant from `last` on.
 
-    With sides the first 16 intervals are for the right and the others, which count from 0 again, for the left one. `low` is what
-    rounding has left out of coefficients[0], empty where that does not matter.
+    With sides there are two scales, and the intervals from `left` on, which count from 0 again, are for the left one. With `up` interval
+    i is where scale x lies between i - 1 and i: of a function that falls, no terms cancel there. `low` is what rounding has left out of
+    coefficients[0], empty where that does not matter; `shifts` what scale x - i is at a root of the function in that interval, to be
+    taken off so that every digit is kept near it, empty where there are none.
     """
 
-    scale: float
+    scales: tuple[float, ...]
+    left: int
     last: float
     coefficients: tuple[tuple[float, ...], ...]
     low: tuple[float, ...] = ()
+    shifts: tuple[float, ...] = ()
+    up: bool = False
+
+    @classmethod
+    def of(cls, found: Fit, sides: tuple[Side, ...], last: float, *, up: bool = False) -> "Pieces":
+        """Those of a fit."""
+        below = torch.nextafter(torch.tensor(last, dtype=torch.float32), torch.tensor(0.0)).item()
+        scales = tuple(side.scale for side in sides)
+        return cls(scales, sides[0].count % COUNT, below, found.coefficients, found.low, found.shifts, up)
 
     def code(self, name: str) -> str:
         """It as a constant of C++."""
-        numbers = [", ".join(f"{one!r}f" for one in row) for row in (*self.coefficients, self.low or (0.0,))]
-        rows = ",\n".join(f"{{{row}}}" for row in numbers[:-1])
-        kind = f"actlab::Pieces<{len(self.coefficients)}, {'true' if self.low else 'false'}>"
+        *rows, low, shifts = [
+            f"{{{', '.join(f'{one!r}f' for one in row or (0.0,))}}}"
+            for row in (*self.coefficients, self.low, self.shifts)
+        ]
+        truth = ["true" if one else "false" for one in (self.low, self.shifts, self.up)]
+        table = ",\n".join(rows)
         return (
-            f"static constexpr {kind} {name} = {{{self.scale!r}f, {self.last!r}f, {{\n{rows}}},\n{{{numbers[-1]}}}}};\n"
+            f"static constexpr actlab::Pieces<{len(rows)}, {', '.join(truth)}> {name} = "
+            f"{{{self.scales[0]!r}f, {self.scales[-1]!r}f, {self.last!r}f, {self.left}, {{\n{table}}},\n{low},\n{shifts}}};\n"
         )
 
     def at(self, x: Tensor, side: Tensor, part: str = "whole") -> Tensor:
         """Its value at x, not negative, of float32, or a part of it; the left side is where `side` has a minus sign, nowhere if it is x."""
-        x = torch.where(x > self.last, self.last, x)
-        whole = torch.round(x * self.scale)
-        place = torch.where(x.isnan(), 0.0, whole).long() + torch.where(torch.signbit(side), _COUNT // 2, 0)
-        rest = (x.double() * self.scale - whole.double()).float().double()
+        on_left = torch.signbit(side)
+        product = torch.where(x > self.last, self.last, x).double() * torch.where(
+            on_left, self.scales[-1], self.scales[0]
+        )
+        whole = (torch.ceil if self.up else torch.round)(product.float())
+        place = torch.where(x.isnan(), 0.0, whole).long() + torch.where(on_left, self.left, 0)
+        rest = (product - whole.double()).float()
+        rest = (rest - torch.tensor(self.shifts)[place] if self.shifts else rest).double()
         table = torch.tensor(self.coefficients, dtype=torch.float32)
         if part == "first":
             return table[0][place]
+        line = (table[1][place].double() * rest + table[0][place]).float()
+        if part == "line":
+            return line
         result = table[-1][place]
-        for row in [*table[1:-1].flip(0), torch.tensor(self.low) if part == "rest" else table[0]]:
+        for row in table[1 if part != "bend" else 2 : -1].flip(0):
             result = (result.double() * rest + row[place]).float()
-        return result
+        if part == "bend":
+            lost = (table[1][place].double() * rest + (table[0][place] - line)).float() + torch.tensor(self.low)[place]
+            return ((rest * rest).float().double() * result + lost).float()
+        last = torch.tensor(self.low) if part == "rest" else table[0]
+        return (result.double() * rest + last[place]).float()
 
 
 _KNOWN: list[Pieces] = []
 _NUMBERS: dict[Pieces, int] = {}
 
 
-_PARTS = ("whole", "first", "rest")
+# All of a polynomial; its first coefficient and all but that; its first two terms, rounded, and all but that.
+_PARTS = ("whole", "first", "rest", "line", "bend")
 
 
 def numbered(number: int) -> tuple[Pieces, str]:
     """What a kernel asks for by this number: pieces, and which part of them."""
     return _KNOWN[number // len(_PARTS)], _PARTS[number % len(_PARTS)]
+
+
+@cache
+def in_one_step() -> bool:
+    """Whether kernels look pieces up in one step here; with AVX2 each number takes one of its own, which other ways do without."""
+    from torch._inductor.cpu_vec_isa import VecAVX512, pick_vec_isa
+
+    return isinstance(pick_vec_isa(), VecAVX512)
 
 
 def along(x: Tensor, function: Function, last: float) -> Tensor:
@@ -83,6 +118,16 @@ def sides(x: Tensor, side: Tensor, right: Function, left: Function, last: float,
     `term` says that it is added to something as large as it ever is: where it is small, its digits do not matter.
     """
     return _asked(x, side, _fitted((right, left), last, term=term))
+
+
+def looked_up(x: Tensor, pieces: Pieces, *, sides: bool, careful: bool = False) -> tuple[Tensor, Tensor | None]:
+    """The pieces at |x|, with `sides` of the side on which x lies: as a sum of two where they have low parts, the second small if `careful`."""
+    size = x.abs()
+    side = x if sides else size
+    if not pieces.low:
+        return _asked(size, side, pieces), None
+    parts = ("line", "bend") if careful else ("first", "rest")
+    return _asked(size, side, pieces, parts[0]), _asked(size, side, pieces, parts[1])
 
 
 def sides_as_pair(x: Tensor, side: Tensor, right: Function, left: Function, last: float) -> tuple[Tensor, Tensor]:
@@ -130,40 +175,19 @@ def _fitted(functions: tuple[Function, ...], last: float, *, low: bool = False, 
     """Pieces of one function, or of one for the right and one for the left, of the lowest degree that is good enough."""
     from torch.utils._python_dispatch import _disable_current_modes
 
+    count = COUNT // len(functions)
+    scale = _scale(last, count)
+    sides = tuple(Side(function, scale, count) for function in functions)
     with _disable_current_modes(), torch._C.DisableTorchFunction(), torch.no_grad():  # a kernel is being traced
         error = math.inf
         for degree in range(2, _MOST + 1):
-            found, error = _fit(functions, last, degree, low=low, term=term)
+            found = fit(sides, degree, low=low, term=term)
+            error = found.error
             if error < (_ENOUGH if degree < _MOST else 3 * _ENOUGH):
-                return found
+                return Pieces.of(found, sides, last)
     raise ValueError(
         f"expected a function that polynomials of degree {_MOST} tell within {3 * _ENOUGH}; got {error:.1e}"
     )
-
-
-def _fit(functions: tuple[Function, ...], last: float, degree: int, *, low: bool, term: bool) -> tuple[Pieces, float]:
-    """Pieces of that degree, and how far off they are before their coefficients are rounded to float32."""
-    count = _COUNT // len(functions)
-    scale = _scale(last, count)
-    nodes = 4 * degree + 4
-    places = 0.5 * torch.cos(math.pi * (torch.arange(nodes, dtype=torch.float64) + 0.5) / nodes).expand(count, nodes)
-    places = torch.cat([places[:1].abs(), places[1:]])  # there is nothing left of 0
-    centres = torch.arange(count, dtype=torch.float64)[:, None]
-    first = torch.cat([function(centres / scale) for function in functions])
-    values = torch.cat([function((centres + places) / scale) for function in functions])
-    places = places.repeat(len(functions), 1)
-    # Errors are measured by the value itself where the first is 0, else by no less than an eighth of the largest.
-    sizes = values.abs()
-    sizes = torch.where(first == 0, sizes, torch.maximum(sizes, 0.125 * sizes.amax(1, keepdim=True))).clamp(min=1e-30)
-    if term:
-        sizes = torch.maximum(sizes, 0.1 * sizes.max())
-    exact = _coefficients(first, values, places, sizes, degree, torch.float64)
-    error = ((places[..., None] ** torch.arange(degree + 1) * exact[:, None]).sum(-1) - values).abs() / sizes
-    left_out = first - first.float() if low else torch.zeros_like(first)
-    rounded = _coefficients(first - left_out, values - left_out, places, sizes, degree, torch.float32)
-    below = torch.nextafter(torch.tensor(last, dtype=torch.float32), torch.tensor(0.0)).item()
-    powers = tuple(tuple(one) for one in rounded.T.tolist())
-    return Pieces(scale, below, powers, tuple(left_out[:, 0].float().tolist()) if low else ()), float(error.max())
 
 
 def _scale(last: float, count: int) -> float:
@@ -171,17 +195,3 @@ def _scale(last: float, count: int) -> float:
     most = (count - 0.5) / last
     step = 2.0 ** (math.floor(math.log2(most)) - 6)
     return math.floor(most / step) * step
-
-
-def _coefficients(
-    first: Tensor, values: Tensor, places: Tensor, sizes: Tensor, degree: int, kind: torch.dtype
-) -> Tensor:
-    """In rows, for first values, which are at 0, and others: each is rounded before those of higher powers are fitted to what is left."""
-    found = [first.to(kind).double()]
-    rest = values - found[0]
-    for power in range(1, degree + 1):
-        terms = places[..., None] ** torch.arange(power, degree + 1)
-        solution = torch.linalg.lstsq(terms / sizes[..., None], (rest / sizes)[..., None]).solution
-        found.append(solution[:, 0].to(kind).double())
-        rest = rest - found[-1] * places**power
-    return torch.cat(found, 1)

@@ -9,8 +9,10 @@ from torch import Tensor
 
 from ..activations._calculus import Widen, wide, widest
 from ..activations._numerics import arithmetic
+from ._half import every, off_by
 from ._lean import OUTPUT, lean
-from ._lowering import Argument, NoKernel, source
+from ._lowering import Argument, NoKernel, Split, source
+from ._near import Near, near
 from ._variant import Variant
 
 FORMS = ("forward", "sided", "backward", "from_output", "from_sided", "curve", "forward_rows", "backward_rows")
@@ -43,16 +45,11 @@ def _float32_suffices(variant: Variant, dtype: torch.dtype, kind: str, under: st
     """
     if variant.learnt:
         return False
-    every = torch.arange(-(2**15), 2**15, dtype=torch.int32).to(torch.int16).view(dtype)
-    every = every[every.isfinite()]
-    values = variant.values(())
+    x, values = every(dtype), variant.values(())
     body = variant.entry.body if kind == "value" else variant.entry.bodies["slope"]
     with arithmetic(under):
-        found = body(wide(every), *values).to(dtype).double()
-    exact = body(every.double(), *values)
-    unit = torch.finfo(dtype).eps * torch.exp2(exact.abs().clamp(min=torch.finfo(dtype).tiny).log2().floor())
-    off = torch.where(exact.abs() <= torch.finfo(dtype).max, (found - exact).abs() / unit, 0.0)
-    return bool((off <= 0.5012).all())
+        found = body(wide(x), *values)
+    return off_by(found, body(x.double(), *values), dtype) <= 0.5012
 
 
 def _sources(variant: Variant, dtype: torch.dtype) -> dict[str, str]:
@@ -61,14 +58,24 @@ def _sources(variant: Variant, dtype: torch.dtype) -> dict[str, str]:
     x, number = Argument(dtype), Argument(torch.float32, "")
     found: dict[str, str] = {}
 
-    def add(form: str, function: Callable[..., Any], arguments: list[Argument]) -> None:
-        found[form] = source(f"{form}_kernel", function, arguments)
+    def add(form: str, function: Callable[..., Any], arguments: list[Argument], by: Split | None = None) -> None:
+        found[form] = source(f"{form}_kernel", function, arguments, by)
 
     value, slope, curve = (_widen(variant, dtype, kind) for kind in ("value", "slope", "curve"))
+    forward, backward = _forward(variant, value), _backward(variant, slope, summed=True)
+    near_value, near_slope = near(variant, "value", dtype), near(variant, "slope", dtype)
+    by = None
+    if near_value is not None:
+        by = Split(_near_forward(near_value), near_value.low, near_value.high)
+        forward = _joined(near_value, by.function, forward)
     with _arithmetic(value, dtype):
-        add("forward", _forward(variant, value), [x] + [number] * count)
+        add("forward", forward, [x] + [number] * count, by)
+    by_slope = None
+    if near_slope is not None:
+        by_slope = Split(_near_backward(near_slope), near_slope.low, near_slope.high)
+        backward = _joined(near_slope, by_slope.function, backward)
     with _arithmetic(slope, dtype):
-        add("backward", _backward(variant, slope, summed=True), [x, x] + [number] * count)
+        add("backward", backward, [x, x] + [number] * count, by_slope)
     if not count:
         with _arithmetic(curve, dtype):
             add("curve", _curve(variant, curve), [x, x])
@@ -81,7 +88,8 @@ def _sources(variant: Variant, dtype: torch.dtype) -> dict[str, str]:
                 add("from_sided", _from_output(way.slope), [x, x, x])
         if way.side is not None:
             with _arithmetic(value, dtype):
-                add("sided", _sided(_forward(variant, value), way.side), [x])
+                by = by and by._replace(function=_sided(by.function, way.side), results=2)
+                add("sided", _sided(forward, way.side), [x], by)
     return found
 
 
@@ -155,6 +163,19 @@ def _backward(variant: Variant, widen: Widen, *, summed: bool) -> Callable[..., 
         return dx, *((one.sum() if summed else one).float() for one in parts)
 
     return backward
+
+
+def _near_forward(of: Near) -> Callable[..., Tensor]:
+    return lambda x: of.at(wide(x)).to(x.dtype)
+
+
+def _near_backward(of: Near) -> Callable[..., Tensor]:
+    return lambda g, x: (wide(g) * of.at(wide(x))).to(x.dtype)
+
+
+def _joined(of: Near, inside: Callable[..., Tensor], outside: Callable[..., Any]) -> Callable[..., Tensor]:
+    """One of two functions whose last argument is x, by where x lies."""
+    return lambda *given: torch.where(of.holds(wide(given[-1])), inside(*given), outside(*given))
 
 
 def _curve(variant: Variant, widen: Widen) -> Callable[..., Tensor]:

@@ -28,15 +28,49 @@ class NoKernel(Exception):
     """torch's compiler does not make one loop of this function."""
 
 
+class Split(NamedTuple):
+    """A function that does for another one where its last input lies from `low` to `high`, in fewer steps."""
+
+    function: Callable[..., Any]
+    low: float
+    high: float
+    results: int = 1
+
+
 def source(
     name: str,
     function: Callable[..., Tensor | tuple[Tensor, ...]],
     arguments: Sequence[Argument],
+    by: Split | None = None,
 ) -> str:
     """C++ of `void name(void* const* inputs, void* const* outputs, int64_t rows, int64_t columns)`; raises NoKernel.
 
-    It works on one thread: the runtime cuts the elements into pieces.
+    It works on one thread: the runtime cuts the elements into pieces. With `by` it takes that function wherever it finds enough such
+    inputs beside each other.
     """
+    if by is not None:
+        both = _shallow(f"{name}_near", by.function, arguments) + _shallow(f"{name}_everywhere", function, arguments)
+        dtype, which = arguments[-1].dtype, len(arguments) - 1
+        limits = ", ".join(str(_bits(one, dtype)) for one in (by.low, by.high))
+        return (
+            f'{both}extern "C" void {name}(void* const* inputs, void* const* outputs, int64_t rows, int64_t columns) {{ '
+            f"actlab::by_reach<uint{8 * dtype.itemsize}_t, {which}, {by.results}>"
+            f"({name}_near, {name}_everywhere, inputs, outputs, rows, {limits}); }}\n"
+        )
+    return _shallow(name, function, arguments)
+
+
+def _bits(limit: float, dtype: torch.dtype) -> int:
+    """The bits of the number of this type that is next to a limit on the side of 0."""
+    size = torch.tensor(abs(limit), dtype=torch.float32)
+    near = size.to(dtype)
+    kind = {2: torch.int16, 4: torch.int32}[dtype.itemsize]
+    bits = int(near.view(kind)) - int(near.float() > size)
+    return bits + (1 << (8 * dtype.itemsize - 1)) * (limit < 0)
+
+
+def _shallow(name: str, function: Callable[..., Tensor | tuple[Tensor, ...]], arguments: Sequence[Argument]) -> str:
+    """`source` of one loop."""
     # Steps are inlined into those that use them. To end that early may leave steps that want memory of their own; late, walks are deep.
     with suppress(NoKernel, RecursionError):
         return _source(name, function, arguments, 50)

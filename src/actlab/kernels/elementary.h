@@ -141,39 +141,56 @@ inline at::vec::VectorizedN<Number, N> exponential(const at::vec::VectorizedN<Nu
 }
 #endif
 
-// Pieces of polynomials; see activations/_pieces.py. With `side` its sign decides between the first half of the intervals and the second.
-template <int N, bool careful>
+// Pieces of polynomials; see activations/_pieces.py. With `two` sides the sign of `side` decides between the scales and between the intervals
+// before number `left` and those from it on.
+template <int N, bool careful, bool shifted, bool up>
 struct Pieces {
-  float scale, last, coefficients[N][32], low[careful ? 32 : 1];
+  float scale, left_scale, last;
+  int left;
+  float coefficients[N][32], low[careful ? 32 : 1], shifts[shifted ? 32 : 1];
 };
 
-// All of a polynomial, its first coefficient, or all but that.
-enum class Part { whole, first, rest };
+// All of a polynomial; its first coefficient and all but that; its first two terms, rounded, and all but that.
+enum class Part { whole, first, rest, line, bend };
 
-template <Part part, typename Vector, int N, bool careful, typename Found, typename Fma>
-inline Vector piece(const Pieces<N, careful>& table, const Vector& rest, Found found, Fma fma) {
+template <Part part, typename Vector, int N, bool careful, bool shifted, bool up, typename Found, typename Fma>
+inline Vector piece(const Pieces<N, careful, shifted, up>& table, Vector rest, Found found, Fma fma) {
   if constexpr (part == Part::first) return found(table.coefficients[0]);
+  if constexpr (shifted) rest = rest - found(table.shifts);
+  if constexpr (part == Part::line) return fma(rest, found(table.coefficients[1]), found(table.coefficients[0]));
   Vector result = found(table.coefficients[N - 1]);
-  for (int power = N - 2; power > 0; --power) result = fma(result, rest, found(table.coefficients[power]));
+  for (int power = N - 2; power > (part == Part::bend); --power) result = fma(result, rest, found(table.coefficients[power]));
+  if constexpr (part == Part::bend) {
+    const Vector second = found(table.coefficients[1]), first = found(table.coefficients[0]), line = fma(rest, second, first);
+    return fma(rest * rest, result, fma(rest, second, first - line) + found(table.low));
+  }
   if constexpr (part == Part::rest) return fma(result, rest, found(table.low));
   else return fma(result, rest, found(table.coefficients[0]));
 }
 
-template <Part part, bool two, int N, bool careful>
-inline at::vec::Vectorized<float> pieces(const Pieces<N, careful>& table, const at::vec::Vectorized<float>& x, const at::vec::Vectorized<float>& side) {
+template <Part part, bool two, int N, bool careful, bool shifted, bool up>
+inline at::vec::Vectorized<float> pieces(
+    const Pieces<N, careful, shifted, up>& table, const at::vec::Vectorized<float>& x, const at::vec::Vectorized<float>& side) {
 #if defined(CPU_CAPABILITY_AVX512)
-  const __m512 within = _mm512_min_ps(_mm512_set1_ps(table.last), x), scale = _mm512_set1_ps(table.scale);
-  __m512i place = _mm512_cvtps_epi32(_mm512_mul_ps(within, scale));
-  const __m512 rest = _mm512_fmsub_ps(within, scale, _mm512_cvtepi32_ps(place));
-  if constexpr (two) place = _mm512_mask_or_epi32(place, _mm512_movepi32_mask(_mm512_castps_si512(side)), place, _mm512_set1_epi32(16));
+  const __m512 within = _mm512_min_ps(_mm512_set1_ps(table.last), x);
+  const __mmask16 on_left = two ? _mm512_movepi32_mask(_mm512_castps_si512(side)) : 0;
+  __m512 scale = _mm512_set1_ps(table.scale);
+  if (two && table.left_scale != table.scale) scale = _mm512_mask_blend_ps(on_left, scale, _mm512_set1_ps(table.left_scale));
+  const __m512 product = _mm512_mul_ps(within, scale);
+  const __m512i whole = up ? _mm512_cvt_roundps_epi32(product, _MM_FROUND_TO_POS_INF | _MM_FROUND_NO_EXC) : _mm512_cvtps_epi32(product);
+  const __m512 rest = _mm512_fmsub_ps(within, scale, _mm512_cvtepi32_ps(whole));
+  const __m512i place = two ? _mm512_mask_add_epi32(whole, on_left, whole, _mm512_set1_epi32(table.left)) : whole;
   return piece<part>(
       table, rest, [place](const float* row) { return _mm512_permutex2var_ps(_mm512_loadu_ps(row), place, _mm512_loadu_ps(row + 16)); },
       [](__m512 a, __m512 b, __m512 c) { return _mm512_fmadd_ps(a, b, c); });
 #elif defined(CPU_CAPABILITY_AVX2)
-  const __m256 within = _mm256_min_ps(_mm256_set1_ps(table.last), x), scale = _mm256_set1_ps(table.scale);
-  __m256i place = _mm256_cvtps_epi32(_mm256_mul_ps(within, scale));
-  const __m256 rest = _mm256_fmsub_ps(within, scale, _mm256_cvtepi32_ps(place));
-  if constexpr (two) place = _mm256_or_si256(place, _mm256_and_si256(_mm256_srai_epi32(_mm256_castps_si256(side), 31), _mm256_set1_epi32(16)));
+  const __m256 within = _mm256_min_ps(_mm256_set1_ps(table.last), x);
+  const __m256 scale = two ? _mm256_blendv_ps(_mm256_set1_ps(table.scale), _mm256_set1_ps(table.left_scale), side) : _mm256_set1_ps(table.scale);
+  const __m256 product = _mm256_mul_ps(within, scale);
+  const __m256i whole = _mm256_cvtps_epi32(up ? _mm256_ceil_ps(product) : product);
+  const __m256 rest = _mm256_fmsub_ps(within, scale, _mm256_cvtepi32_ps(whole));
+  __m256i place = whole;
+  if constexpr (two) place = _mm256_add_epi32(place, _mm256_and_si256(_mm256_srai_epi32(_mm256_castps_si256(side), 31), _mm256_set1_epi32(table.left)));
   place = _mm256_and_si256(place, _mm256_set1_epi32(31));  // of NaN too
   return piece<part>(
       table, rest, [place](const float* row) { return _mm256_i32gather_ps(row, place, 4); },
@@ -184,23 +201,68 @@ inline at::vec::Vectorized<float> pieces(const Pieces<N, careful>& table, const 
   x.store(given);
   side.store(sign);
   for (int one = 0; one < size; ++one) {
-    const float within = given[one] > table.last ? table.last : given[one];
-    const int whole = std::isnan(within) ? 0 : static_cast<int>(std::nearbyint(within * table.scale));
-    const int place = whole + (two && std::signbit(sign[one]) ? 16 : 0);
+    const bool on_left = two && std::signbit(sign[one]);
+    const float within = given[one] > table.last ? table.last : given[one], scale = on_left ? table.left_scale : table.scale;
+    const int whole = std::isnan(within) ? 0 : static_cast<int>(up ? std::ceil(within * scale) : std::nearbyint(within * scale));
+    const int place = whole + (on_left ? table.left : 0);
     given[one] = piece<part>(
-        table, std::fma(within, table.scale, -static_cast<float>(whole)), [place](const float* row) { return row[place]; },
+        table, std::fma(within, scale, -static_cast<float>(whole)), [place](const float* row) { return row[place]; },
         [](float a, float b, float c) { return std::fma(a, b, c); });
   }
   return at::vec::Vectorized<float>::loadu(given);
 #endif
 }
 
-template <Part part, bool two, int N, bool careful, int Count>
+template <Part part, bool two, int N, bool careful, bool shifted, bool up, int Count>
 inline at::vec::VectorizedN<float, Count> pieces(
-    const Pieces<N, careful>& table, const at::vec::VectorizedN<float, Count>& x, const at::vec::VectorizedN<float, Count>& side) {
+    const Pieces<N, careful, shifted, up>& table, const at::vec::VectorizedN<float, Count>& x, const at::vec::VectorizedN<float, Count>& side) {
   at::vec::VectorizedN<float, Count> result;
   for (int one = 0; one < Count; ++one) result[one] = pieces<part, two>(table, x[one], side[one]);
   return result;
+}
+
+// Runs `near` over stretches of elements that lie between two limits, given by their bits in a type as wide as theirs, and `everywhere` over
+// the others. Numbers below 0 grow as unsigned numbers the further they are from it, the others as signed ones; NaN lies beyond all limits.
+template <typename Bits>
+inline bool within(const Bits* x, int64_t count, Bits least, Bits most) {
+#if defined(CPU_CAPABILITY_AVX512)
+  constexpr bool narrow = sizeof(Bits) == 2;
+  constexpr int64_t width = 64 / sizeof(Bits);
+  __m512i left = _mm512_setzero_si512(), right = left;
+  for (int64_t one = 0; one < count; one += width) {
+    const uint64_t there = ~uint64_t{0} >> (64 - std::min(width, count - one));
+    if constexpr (narrow) {
+      const __m512i some = _mm512_maskz_loadu_epi16(static_cast<__mmask32>(there), x + one);
+      left = _mm512_max_epu16(left, some), right = _mm512_max_epi16(right, some);
+    } else {
+      const __m512i some = _mm512_maskz_loadu_epi32(static_cast<__mmask16>(there), x + one);
+      left = _mm512_max_epu32(left, some), right = _mm512_max_epi32(right, some);
+    }
+  }
+  if constexpr (narrow) return !(_mm512_cmpgt_epu16_mask(left, _mm512_set1_epi16(least)) | _mm512_cmpgt_epi16_mask(right, _mm512_set1_epi16(most)));
+  else return !(_mm512_cmpgt_epu32_mask(left, _mm512_set1_epi32(least)) | _mm512_cmpgt_epi32_mask(right, _mm512_set1_epi32(most)));
+#else
+  using Signed = std::make_signed_t<Bits>;
+  return std::all_of(x, x + count, [=](Bits one) { return one <= least && static_cast<Signed>(one) <= static_cast<Signed>(most); });
+#endif
+}
+
+using Loop = void (*)(void* const* inputs, void* const* outputs, int64_t rows, int64_t columns);
+
+template <typename Bits, int which, int results>
+inline void by_reach(Loop near, Loop everywhere, void* const* inputs, void* const* outputs, int64_t count, Bits least, Bits most) {
+  constexpr int64_t kStep = 128, kLongest = 2048;  // so that what has been looked at is still in the first-level cache
+  const Bits* x = static_cast<const Bits*>(inputs[which]);
+  for (int64_t begin = 0, end = 0; begin < count; begin = end) {
+    const auto inside = [&] { return within(x + end, std::min(kStep, count - end), least, most); };
+    const bool first = inside();
+    do end = std::min(end + kStep, count);
+    while (end < count && end - begin < kLongest && inside() == first);
+    void *from[which + 1], *to[results];
+    for (int one = 0; one <= which; ++one) from[one] = static_cast<Bits*>(inputs[one]) + begin;
+    for (int one = 0; one < results; ++one) to[one] = static_cast<Bits*>(outputs[one]) + begin;
+    (first ? near : everywhere)(from, to, end - begin, 1);
+  }
 }
 
 // x 2^k for whole k, and within 0.53 ulp of float32 1/x, within 1 ulp 1/sqrt(x): the processor's first guess and one step of Newton's, where a

@@ -1,0 +1,17 @@
+"""Half types are small enough to try every number of them."""
+
+import torch
+from torch import Tensor
+
+
+def every(dtype: torch.dtype) -> Tensor:
+    """All finite numbers of a half type."""
+    numbers = torch.arange(-(2**15), 2**15, dtype=torch.int32).to(torch.int16).view(dtype)
+    return numbers[numbers.isfinite()]
+
+
+def off_by(found: Tensor, exact: Tensor, dtype: torch.dtype) -> float:
+    """How far results that are rounded to this half type are from exact ones, in ulp: 1/2 where they are rounded once."""
+    largest, unit = torch.finfo(dtype).max, torch.finfo(dtype).eps
+    unit = unit * torch.exp2(exact.abs().clamp(min=torch.finfo(dtype).tiny).log2().floor())
+    return float(torch.where(exact.abs() <= largest, (found.to(dtype).double() - exact).abs() / unit, 0.0).max())

@@ -1,0 +1,192 @@
+"""An activation or its slope not far from 0 by pieces of polynomials: for kernels, which compute the usual way only where inputs lie further.
+
+The pieces are fitted to the entry's own arithmetic in float64. So every function that is smooth but for 0 takes as few steps as tanh does,
+whatever it is made of, and every digit is kept near the roots of its slope.
+"""
+
+from collections.abc import Callable, Iterator
+from functools import cache, partial
+from itertools import product
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..activations import _pieces as pieces
+from ..activations._float32 import fma
+from ..activations._fits import Root, Side, fit
+from ..activations._pieces import COUNT, Pieces
+from ._half import every, off_by
+from ._variant import Variant
+
+_SCALES = (1.0, 1.5, 2.0, 3.0, 4.0)  # of few digits: what lies between whole numbers is told exactly
+_LEAST, _FAR, _MOST = 4.9, 7.0, 12.0  # reaches
+_DEGREES = range(3, 10)
+_ENOUGH = {torch.float32: 4e-9, torch.float16: 1.5e-6, torch.bfloat16: 1.2e-5}  # of the value
+_LARGEST = torch.finfo(torch.float32).max
+_CONSTANT = 2e-8
+_TINY = 1e-9
+_WORST = {"value": 1.9, "slope": 2.9}  # ulp of float32
+_HALF = 0.506  # ulp of half types
+
+Function = Callable[[Tensor], Tensor]
+
+
+class Near(NamedTuple):
+    """What an activation or its slope is for inputs from `low` to `high`: pieces, or x times them; of both sides, or of |x|."""
+
+    table: Pieces
+    sides: bool
+    times: bool
+    low: float
+    high: float
+    careful: bool = False
+
+    def at(self, x: Tensor) -> Tensor:
+        """It at x of float32."""
+        first, rest = pieces.looked_up(x, self.table, sides=self.sides, careful=self.careful)
+        if rest is None:
+            return x * first if self.times else first
+        return fma(x, first, x * rest) if self.times else first + rest
+
+    def holds(self, x: Tensor) -> Tensor:
+        """Where x lies between `low` and `high`."""
+        return (x >= self.low) & (x <= self.high)
+
+
+@cache
+def near(variant: Variant, kind: str, dtype: torch.dtype) -> Near | None:
+    """The "value" or the "slope" of a variant near 0, good enough for results of this type; None where there is no such."""
+    entry = variant.entry
+    if variant.learnt or entry.pieces not in (True, kind) or not pieces.in_one_step():
+        return None
+    order, values = ("value", "slope").index(kind), dict(variant.fixed)
+
+    def evaluated(x: Tensor, more: int = 0) -> Tensor:
+        return entry.evaluate(x, order + more, **values)
+
+    shape = _Shape.of(evaluated, kinked=0.0 in entry.kinks, slope=kind == "slope")
+    up = not any(shape.roots)  # at roots intervals must have theirs in the middle
+    pairs = dtype == torch.float32 and kind == "value"
+    ways = product(_DEGREES, shape.divided(up), (False, True)[: 1 + pairs])
+    for degree, (sides, reach), careful in sorted(ways, key=lambda way: _steps(way[0], way[1][1], way[2])):
+        fitted = fit(sides, degree, low=pairs, up=up)
+        if fitted.error < _ENOUGH[dtype]:
+            found = shape.limited(Pieces.of(fitted, sides, reach, up=up))._replace(careful=careful)
+            if _suffices(found, evaluated, kind, dtype):
+                return found
+    return None
+
+
+def _steps(degree: int, reach: float, careful: bool) -> tuple[float, float]:
+    """What makes one way better than another: few steps, and of those alike a long reach."""
+    return degree + 2 * careful - (reach >= _FAR), -reach
+
+
+class _Shape(NamedTuple):
+    """How a function is told by functions of the distance from 0: of one for both sides, or of one for the right and one for the left."""
+
+    functions: tuple[Function, ...]
+    times: bool  # x is a factor beside them
+    roots: tuple[tuple[Root, ...], ...]
+
+    @classmethod
+    def of(cls, function: Callable[..., Tensor], *, kinked: bool, slope: bool) -> "_Shape":
+        x = torch.linspace(0.01, 12.0, 500, dtype=torch.float64)
+        right, left = function(x), function(-x)
+        size = right.abs() + left.abs()
+        even, odd = (bool(((right + sign * left).abs() <= 1e-13 * size).all()) for sign in (-1, 1))
+        at_zero = function(torch.zeros(1, dtype=torch.float64)).item()
+        times = odd or (not even and not slope and at_zero == 0)
+
+        def of_side(sign: float) -> Function:
+            def found(t: Tensor) -> Tensor:
+                inner = sign * (t.clamp(min=_TINY) if times or kinked else t)
+                value = function(inner) / inner if times else function(inner)
+                return torch.where(t == 0, function(torch.zeros_like(t), 1), value) if times and not kinked else value
+
+            return found
+
+        signs = (1.0,) if even or odd else (1.0, -1.0)
+        functions = tuple(of_side(sign) for sign in signs)
+        slopes = [None if times else partial(lambda sign, t: function(sign * t, 1), sign) for sign in signs]
+        roots = tuple(_roots(*one) for one in zip(functions, slopes, strict=True))
+        if not kinked and functions[0](torch.zeros(1, dtype=torch.float64)).item() == 0:
+            roots = tuple((Root(0.0), *one) for one in roots)
+        return cls(functions, times, roots)
+
+    def divided(self, up: bool) -> Iterator[tuple[tuple[Side, ...], float]]:
+        """Ways to divide the intervals among the sides so that these reach about as far, and how far."""
+        for scales in product(*[_scales(roots) for roots in self.roots]):
+            end = 1.0 if up else 0.5
+            first = round(end + (COUNT - len(scales) * end) * scales[0] / sum(scales))
+            counts = (first, COUNT - first)[: len(scales)]
+            reach = min((count - end) / scale for count, scale in zip(counts, scales, strict=True))
+            middles = all(
+                abs(root.at * scale - round(root.at * scale)) < 1e-4
+                for scale, roots in zip(scales, self.roots, strict=True)
+                for root in roots
+                if root.at < reach
+            )
+            if _LEAST < reach < _MOST and middles:
+                yield tuple(map(Side, self.functions, scales, counts, self.roots)), reach
+
+    def limited(self, table: Pieces) -> Near:
+        """The pieces with the limits within which they tell the function: none on a side where it is constant beyond them."""
+        beyond = table.last * torch.logspace(0, 12, 25, dtype=torch.float64)
+        limits = []
+        for one in self.functions:
+            end = one(beyond[:1])
+            constant = ((one(beyond) - end).abs() <= _CONSTANT * end.abs()).all()
+            limits.append(_LARGEST if constant else table.last)
+        return Near(table, len(self.functions) == 2, self.times, -limits[-1], limits[0])
+
+
+def _scales(roots: tuple[Root, ...]) -> tuple[float, ...]:
+    """Scales that take the first of the roots to a whole number, as float32 has them."""
+    known = [root.at for root in roots if root.at > 0]
+    return tuple(torch.arange(1, COUNT).div(known[0]).float().tolist()) if known else _SCALES
+
+
+def _roots(function: Function, slope: Function | None) -> tuple[Root, ...]:
+    """Where a function of the distance from 0 is 0, 0 itself left out: where it changes its sign, or, by its slope, touches 0."""
+    x = torch.linspace(0.01, 12.0, 3001, dtype=torch.float64)
+
+    def changes(of: Function) -> list[float]:
+        y = of(x)
+        places = (y[:-1] * y[1:] < 0).nonzero()[:, 0].tolist()
+        return [_bisected(of, x[one].item(), x[one + 1].item()) for one in places]
+
+    found = [Root(one) for one in changes(function)]
+    if slope is not None:
+        at = torch.tensor(changes(slope), dtype=torch.float64)
+        touching = function(at).abs() < 1e-15 * function(x).abs().max()
+        found += [Root(one, 2) for one in at[touching].tolist()]
+    return tuple(sorted(found))
+
+
+def _bisected(function: Function, low: float, high: float) -> float:
+    """Where the sign changes between two numbers."""
+    rising = function(torch.tensor([high], dtype=torch.float64)).item() > 0
+    for _ in range(60):
+        middle = 0.5 * (low + high)
+        if (function(torch.tensor([middle], dtype=torch.float64)).item() > 0) == rising:
+            high = middle
+        else:
+            low = middle
+    return 0.5 * (low + high)
+
+
+def _suffices(found: Near, function: Function, kind: str, dtype: torch.dtype) -> bool:
+    """Whether it is as good as rounded once, at every number of a half type, and of float32 nearly so at a million."""
+    if dtype == torch.float32:
+        for count in (10_007, 1_000_003):
+            x = torch.linspace(max(found.low, -20), min(found.high, 20), count).clamp(found.low, found.high)
+            exact = function(x.double())
+            unit = torch.exp2(exact.abs().clamp(min=torch.finfo(dtype).tiny).log2().floor() - 23)
+            if ((found.at(x).double() - exact).abs() > _WORST[kind] * unit).any():
+                return False
+        return True
+    x = every(dtype)
+    x = x[found.holds(x.float())]
+    return off_by(found.at(x.float()), function(x.double()), dtype) <= _HALF
