@@ -27,7 +27,13 @@ from actlab.kernels._lean import OUTPUT, OUTPUT_AND_SIDE, is_good, lean
 from actlab.kernels._run import variant_of
 
 SOME = ("relu", "prelu", "swish", "elu", "hard_swish")
-NAMES = os.environ["ACTLAB_KERNELS"].split(",") if "," in os.environ.get("ACTLAB_KERNELS", "") else activations.names(vectors=False) if os.environ.get("ACTLAB_KERNELS") == "all" else SOME
+NAMES = (
+    os.environ["ACTLAB_KERNELS"].split(",")
+    if "," in os.environ.get("ACTLAB_KERNELS", "")
+    else activations.names(vectors=False)
+    if os.environ.get("ACTLAB_KERNELS") == "all"
+    else SOME
+)
 HALF = (torch.bfloat16, torch.float16)
 NEEDS_COMPILER = pytest.mark.skipif(kernels.library() is None, reason="no compiler")
 pytestmark = NEEDS_COMPILER

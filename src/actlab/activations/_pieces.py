@@ -18,6 +18,7 @@ COUNT = 32
 _ENOUGH = 4e-9  # of the value; float32 rounds it by 6e-8
 _MOST = 8
 
+
 class Pieces(NamedTuple):
     """In interval i, where scale x is nearest to i, the sum of coefficients[k][i] (scale x - i)^k; constant from `last` on.
 

@@ -98,8 +98,8 @@ class Activation:
     double: bool = False  # compute in float64, for terms that cancel
     # but kernels may compute float32 in itself, by the arithmetic of `_float32`: all of it, or the "value" alone
     single: bool | str = False
-    # kernels take it by pieces of polynomials not far from 0, where it is smooth but for 0: all of it, the "value" or the "slope" alone
-    pieces: bool | str = False
+    # what kernels take by pieces of polynomials not far from 0, being smooth but for 0: "value", "slope", "half value" (of half types alone)
+    pieces: tuple[str, ...] = ()
     surrogate: bool = False  # the slope is not the derivative, but one to train with
     # of "value", "slope" or "curve", where the usual ones cannot hold
     bounds: dict[str, "Bound"] = field(default_factory=dict)

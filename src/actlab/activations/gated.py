@@ -51,7 +51,7 @@ _ROOT = "two terms cancel where the second derivative passes through zero"
     variants={"approximate": {"none": "gelu", "tanh": "gelu_tanh", "sigmoid": "quick_gelu"}},
     double=True,
     single=True,
-    pieces=True,
+    pieces=("value", "slope"),
     zh="输入乘以标准正态分布函数：光滑，非单调。",
     teaching=Teaching(
         good=Text(
@@ -119,7 +119,7 @@ def _tanh_argument(x: Tensor) -> tuple[Tensor, Tensor]:
     also=("gelu_new", "gelu_fast", "gelu_pytorch_tanh", "gelu_python_tanh", "gelu_accurate"),
     double=True,
     single=True,
-    pieces=True,
+    pieces=("value", "slope"),
     bounds={"curve": Bound(16, "1/2", _ROOT)},
     zh="GELU 的 tanh 近似，误差不超过 5e-4，GPT-2 使用。",
     teaching=Teaching(
@@ -179,7 +179,7 @@ def _(x: Tensor) -> Tensor:
     elsewhere_as={"quick_gelu": {"huggingface": "quick_gelu", "timm": "quick_gelu"}},
     double=True,
     single=True,
-    pieces=True,
+    pieces=("value", "slope"),
     bounds={"curve": Bound(16, "1/2", _ROOT)},
     zh="输入乘以自身的 sigmoid；b 可学习，b = 1 即 SiLU。",
     teaching=Teaching(
@@ -279,7 +279,7 @@ def _(x: Tensor, lo: float, hi: float) -> Tensor:
     source="Misra 2019, arXiv:1908.08681",
     double=True,
     single=True,
-    pieces=True,
+    pieces=("value", "slope"),
     bounds={"curve": Bound(16, "1/2", _ROOT)},
     zh="输入乘以其 softplus 的 tanh：光滑，非单调。",
     teaching=Teaching(

@@ -111,6 +111,7 @@ def _(x: Tensor) -> Tensor:
         "slope": Bound(4, "min(1, 1 / abs(x))", _ZEROS),
         "curve": Bound(6, "min(1, 1 / abs(x))", _ZEROS),
     },
+    pieces=("value", "slope"),
     zh="sin(x)/x，零点处为 1：逐渐减弱的波。",
     teaching=Teaching(
         good=Text(
@@ -273,6 +274,7 @@ def _(x: Tensor) -> Tensor:
         "slope": Bound(4, "1", _ZEROS),
         "curve": Bound(4, "1", _ZEROS),
     },
+    pieces=("value", "slope"),
     zh="在输入上叠加周期波动，使网络能外推周期信号；a 为可学习的频率。",
     teaching=Teaching(
         good=Text(
@@ -328,6 +330,7 @@ def _(x: Tensor, a: float | Tensor) -> Tensor:
         "slope": Bound(4, "max(1, abs(x))", _ZEROS),
         "curve": Bound(4, "max(1, abs(x))", _ZEROS),
     },
+    pieces=("value", "slope"),
     zh="增长的余弦：单个神经元即可解决 XOR。",
     teaching=Teaching(
         good=Text(

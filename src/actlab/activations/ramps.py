@@ -15,6 +15,7 @@ from ._teaching import Teaching, Text
 @activation(
     formula="log(1 + exp(b * x)) / b",
     source="Dugas, Bengio, Bélisle, Nadeau & Garcia 2001, NIPS 13",
+    pieces=("value", "slope"),
     zh="ReLU 的光滑上界，其导数正是 sigmoid。",
     teaching=Teaching(
         good=Text(
@@ -56,6 +57,7 @@ def _(x: Tensor, b: float) -> Tensor:
     double=True,
     single=True,
     bounds={"value": Bound(4, "1/2", "the two logarithms cancel at zero; ten times better there by log1p(expm1(x)/2)")},
+    pieces=("value", "slope"),
     zh="过原点的 softplus。",
     teaching=Teaching(
         good=Text(
@@ -101,6 +103,7 @@ def _(x: Tensor) -> Tensor:
     bounds={"curve": Bound(8, "1/8", "two terms cancel where it passes through zero")},
     source="DeepSeek-AI 2026, DeepSeek-V4 (routing scores); Hugging Face's sqrtsoftplus",
     also=("sqrtsoftplus",),
+    pieces=("value", "slope"),
     zh="softplus 的平方根：恒为正，增长放缓。",
     teaching=Teaching(
         good=Text(
@@ -149,6 +152,7 @@ def _(x: Tensor) -> Tensor:
     formula="-log(1 + exp(-x))",
     source="Bridle 1990; the logarithm of the sigmoid",
     also=("logsigmoid",),
+    pieces=("value", "slope"),
     zh="sigmoid 的对数，数值稳定，用于损失函数。",
     teaching=Teaching(
         good=Text(
@@ -203,6 +207,7 @@ def _root(x: Tensor, b: float) -> tuple[Tensor, Tensor]:
 @activation(
     formula="(sqrt(x^2 + 1) - 1) / 2 + x",
     source="origin unknown; listed as bent identity since about 2015",
+    pieces=("value", "slope"),
     zh="略微弯曲的恒等函数：斜率从 1/2 平滑过渡到 3/2。",
     teaching=Teaching(
         good=Text(
@@ -248,6 +253,7 @@ def _(x: Tensor) -> Tensor:
 @activation(
     formula="(x + sqrt(x^2 + b)) / 2",
     source="Barron 2021, Squareplus, arXiv:2112.11687",
+    pieces=("value", "slope"),
     zh="softplus 的代数版本：只用加法、乘法与平方根。",
     teaching=Teaching(
         good=Text(

@@ -55,7 +55,7 @@ _TERMS = "terms of opposite sign cancel where it passes through zero"
     source="Nag, Bhattacharyya, Mukherjee & Kundu 2023, SERF, WACV, arXiv:2108.09598",
     double=True,
     single=True,
-    pieces=True,
+    pieces=("value", "slope"),
     bounds={"curve": Bound(32, "1", _TERMS)},
     zh="输入乘以其 softplus 的误差函数，与 mish 相近。",
     teaching=Teaching(
@@ -134,7 +134,7 @@ def _(x: Tensor) -> Tensor:
     source="Naveen 2022, Phish, TechRxiv",
     double=True,
     single=True,
-    pieces=True,
+    pieces=("value", "slope"),
     bounds={"curve": Bound(32, "1", _TERMS)},
     zh="输入乘以其 GELU 的 tanh。",
     teaching=Teaching(
@@ -190,7 +190,7 @@ def _(x: Tensor) -> Tensor:
     also=("telu",),
     double=True,
     single=True,
-    pieces=True,
+    pieces=("value", "slope"),
     bounds={"curve": Bound(32, "1", _TERMS)},
     zh="输入乘以其指数的 tanh，又名 TeLU。",
     teaching=Teaching(
@@ -244,7 +244,7 @@ def _(x: Tensor) -> Tensor:
     source="Zhu, Zeng, Liu & Zhou 2021, Logish, Neurocomputing 458",
     double=True,
     single=True,
-    pieces=True,
+    pieces=("value", "slope"),
     bounds={"curve": Bound(32, "1", _TERMS)},
     zh="输入乘以 1 与其 sigmoid 之和的对数。",
     teaching=Teaching(
@@ -298,6 +298,7 @@ def _(x: Tensor) -> Tensor:
     double=True,
     single=True,
     bounds={"curve": Bound(32, "1", _TERMS)},
+    pieces=("value", "slope"),
     zh="正侧是 swish，负侧是 ELU 乘以 sigmoid。",
     teaching=Teaching(
         good=Text(

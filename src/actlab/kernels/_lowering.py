@@ -123,17 +123,20 @@ def _source(name: str, function: Callable[..., Any], arguments: Sequence[Argumen
 def _pieces(text: str, name: str) -> tuple[str, str]:
     """The text with our pieces of polynomials in their places, and the tables they read."""
     tables: dict[pieces.Pieces, str] = {}
-    asked = re.compile(r"auto (tmp\d+) = (tmp\d+)\.nextafter\((tmp\d+)\);(.*?)\1\.hypot\((tmp\d+)\)", re.S)
-    while found := asked.search(text):
-        _, x, number, between, side = found.groups()
-        constant = re.search(rf"auto {number} = at::vec::VectorizedN?<float(?:,\d+)?>\((tmp\d+)\);", text)
-        value = constant and re.search(rf"auto {constant[1]} = static_cast<float>\(([\d.]+)\);", text)
-        if value is None:
-            break
-        table, part = pieces.numbered(int(float(value[1])))
-        step = f"actlab::pieces<actlab::Part::{part}, {'false' if x == side else 'true'}>"
-        place = tables.setdefault(table, f"{name}_{len(tables)}")
-        text = f"{text[: found.start()]}{between}{step}({place}, {x}, {side}){text[found.end() :]}"
+    vector = re.compile(r"auto (tmp\d+) = (tmp\d+)\.nextafter\((tmp\d+)\);(.*?)\1\.hypot\((tmp\d+)\)", re.S)
+    # what is left over of a loop may be computed one by one
+    single = re.compile(r"auto (tmp\d+) = std::nextafter\((tmp\d+), (tmp\d+)\);(.*?)std::hypot\(\1, (tmp\d+)\)", re.S)
+    for asked in (vector, single):
+        while (found := asked.search(text)) and (tables or asked is vector):
+            _, x, number, between, side = found.groups()
+            before = text[: found.start()]
+            if asked is vector:
+                number = re.findall(rf"auto {number} = at::vec::VectorizedN?<float(?:,\d+)?>\((tmp\d+)\);", before)[-1]
+            value = re.findall(rf"auto {number} = static_cast<float>\(([\d.]+)\);", before)[-1]
+            table, part = pieces.numbered(int(float(value)))
+            step = f"actlab::pieces<actlab::Part::{part}, {'false' if x == side else 'true'}>"
+            place = tables.setdefault(table, f"{name}_{len(tables)}")
+            text = f"{before}{between}{step}({place}, {x}, {side}){text[found.end() :]}"
     if "nextafter(" in text or "hypot(" in text:
         raise NoKernel(f"{name} has pieces of polynomials outside of vectors")
     return text, "".join(table.code(place) for table, place in tables.items())
@@ -145,7 +148,7 @@ _ORDERS = {"<": "less", "<=": "at_most", ">": "above", ">=": "at_least", "==": "
 def _own_steps(text: str) -> str:
     """The same loops in fewer steps.
 
-    Our exponential function, sine, cosine, inverse and inverse root; powers of two in one step; comparisons in mask registers; bits of one type taken for another in registers; sums too; with a constant, maximum and minimum that let NaN through.
+    Our exponential function, sine, cosine, inverse and inverse root; powers of two in one step; comparisons in mask registers; bits of one type taken for another in registers; bfloat16 widened and rounded; sums too; with a constant, maximum and minimum that let NaN through.
     """
     for theirs, ours in (
         ("exp", "exponential"),
@@ -179,6 +182,9 @@ def _own_steps(text: str) -> str:
         r"auto \1 = actlab::scaled(\2, \3);",
         text,
     )
+    text = re.sub(r"at::vec::convert<float,2,at::BFloat16,1>\((tmp\d+)\)", r"actlab::widened(\1)", text)
+    if "const float*" not in text:  # a parameter may be any NaN
+        text = re.sub(r"at::vec::convert<at::BFloat16,1,float,2>\((tmp\d+)\)", r"actlab::narrowed(\1)", text)
     # The compiler's sums change over to another place in memory after 4,096 vectors; a piece has fewer.
     for total, term, helper in re.findall(r"(\w+_vec) = cascade_sum_combine\((\w+), &(\w+)\);", text):
         text = text.replace(f"{total} = cascade_sum_combine({term}, &{helper});", f"{total} = {total} + {term};")

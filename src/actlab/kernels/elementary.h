@@ -141,6 +141,38 @@ inline at::vec::VectorizedN<Number, N> exponential(const at::vec::VectorizedN<Nu
 }
 #endif
 
+// bfloat16 to float32 and back, which is rounded to even. NaN stays one: arithmetic makes none, of numbers that came from bfloat16, whose last
+// digits carry over into the sign.
+#if defined(CPU_CAPABILITY_AVX512)
+inline at::vec::VectorizedN<float, 2> widened(const at::vec::Vectorized<at::BFloat16>& x) {
+  alignas(64) constexpr uint16_t kOrder[64] = {0,  0,  0,  1,  0,  2,  0,  3,  0,  4,  0,  5,  0,  6,  0,  7,  0,  8,  0,  9,  0,  10,
+                                               0,  11, 0,  12, 0,  13, 0,  14, 0,  15, 0,  16, 0,  17, 0,  18, 0,  19, 0,  20, 0,  21,
+                                               0,  22, 0,  23, 0,  24, 0,  25, 0,  26, 0,  27, 0,  28, 0,  29, 0,  30, 0,  31};
+  at::vec::VectorizedN<float, 2> result;
+  for (int half = 0; half < 2; ++half)
+    result[half] = _mm512_castsi512_ps(_mm512_maskz_permutexvar_epi16(0xaaaaaaaa, _mm512_load_si512(kOrder + 32 * half), __m512i(x)));
+  return result;
+}
+
+inline at::vec::Vectorized<at::BFloat16> narrowed(const at::vec::VectorizedN<float, 2>& x) {
+  alignas(64) constexpr uint16_t kOrder[32] = {1,  3,  5,  7,  9,  11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31,
+                                               33, 35, 37, 39, 41, 43, 45, 47, 49, 51, 53, 55, 57, 59, 61, 63};
+  const auto rounded = [](const at::vec::Vectorized<float>& some) {
+    const __m512i bits = _mm512_castps_si512(some), below = _mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff));
+    return _mm512_mask_add_epi32(below, _mm512_test_epi32_mask(bits, _mm512_set1_epi32(0x10000)), bits, _mm512_set1_epi32(0x8000));
+  };
+  return _mm512_permutex2var_epi16(rounded(x[0]), _mm512_load_si512(kOrder), rounded(x[1]));
+}
+#else
+inline at::vec::VectorizedN<float, 2> widened(const at::vec::Vectorized<at::BFloat16>& x) {
+  return at::vec::convert<float, 2, at::BFloat16, 1>(at::vec::VectorizedN<at::BFloat16, 1>(x));
+}
+
+inline at::vec::Vectorized<at::BFloat16> narrowed(const at::vec::VectorizedN<float, 2>& x) {
+  return at::vec::convert<at::BFloat16, 1, float, 2>(x)[0];
+}
+#endif
+
 // Pieces of polynomials; see activations/_pieces.py. With `two` sides the sign of `side` decides between the scales and between the intervals
 // before number `left` and those from it on.
 template <int N, bool careful, bool shifted, bool up>
@@ -166,6 +198,17 @@ inline Vector piece(const Pieces<N, careful, shifted, up>& table, Vector rest, F
   }
   if constexpr (part == Part::rest) return fma(result, rest, found(table.low));
   else return fma(result, rest, found(table.coefficients[0]));
+}
+
+template <Part part, bool two, int N, bool careful, bool shifted, bool up>
+inline float pieces(const Pieces<N, careful, shifted, up>& table, float x, float side) {
+  const bool on_left = two && std::signbit(side);
+  const float within = x > table.last ? table.last : x, scale = on_left ? table.left_scale : table.scale;
+  const int whole = std::isnan(within) ? 0 : static_cast<int>(up ? std::ceil(within * scale) : std::nearbyint(within * scale));
+  const int place = whole + (on_left ? table.left : 0);
+  return piece<part>(
+      table, std::fma(within, scale, -static_cast<float>(whole)), [place](const float* row) { return row[place]; },
+      [](float a, float b, float c) { return std::fma(a, b, c); });
 }
 
 template <Part part, bool two, int N, bool careful, bool shifted, bool up>
@@ -200,15 +243,7 @@ inline at::vec::Vectorized<float> pieces(
   __at_align__ float given[size], sign[size];
   x.store(given);
   side.store(sign);
-  for (int one = 0; one < size; ++one) {
-    const bool on_left = two && std::signbit(sign[one]);
-    const float within = given[one] > table.last ? table.last : given[one], scale = on_left ? table.left_scale : table.scale;
-    const int whole = std::isnan(within) ? 0 : static_cast<int>(up ? std::ceil(within * scale) : std::nearbyint(within * scale));
-    const int place = whole + (on_left ? table.left : 0);
-    given[one] = piece<part>(
-        table, std::fma(within, scale, -static_cast<float>(whole)), [place](const float* row) { return row[place]; },
-        [](float a, float b, float c) { return std::fma(a, b, c); });
-  }
+  for (int one = 0; one < size; ++one) given[one] = pieces<part, two>(table, given[one], sign[one]);
   return at::vec::Vectorized<float>::loadu(given);
 #endif
 }
@@ -251,7 +286,7 @@ using Loop = void (*)(void* const* inputs, void* const* outputs, int64_t rows, i
 
 template <typename Bits, int which, int results>
 inline void by_reach(Loop near, Loop everywhere, void* const* inputs, void* const* outputs, int64_t count, Bits least, Bits most) {
-  constexpr int64_t kStep = 128, kLongest = 2048;  // so that what has been looked at is still in the first-level cache
+  constexpr int64_t kStep = 64, kLongest = 2048;  // so that what has been looked at is still in the first-level cache
   const Bits* x = static_cast<const Bits*>(inputs[which]);
   for (int64_t begin = 0, end = 0; begin < count; begin = end) {
     const auto inside = [&] { return within(x + end, std::min(kStep, count - end), least, most); };
