@@ -27,13 +27,8 @@ from actlab.kernels._lean import OUTPUT, OUTPUT_AND_SIDE, is_good, lean
 from actlab.kernels._run import variant_of
 
 SOME = ("relu", "prelu", "swish", "elu", "hard_swish")
-NAMES = (
-    os.environ["ACTLAB_KERNELS"].split(",")
-    if "," in os.environ.get("ACTLAB_KERNELS", "")
-    else activations.names(vectors=False)
-    if os.environ.get("ACTLAB_KERNELS") == "all"
-    else SOME
-)
+NAMES = activations.names(vectors=False) if os.environ.get("ACTLAB_KERNELS") == "all" else SOME
+WITHOUT: set[str] = set()  # entries that plain operations compute
 HALF = (torch.bfloat16, torch.float16)
 NEEDS_COMPILER = pytest.mark.skipif(kernels.library() is None, reason="no compiler")
 pytestmark = NEEDS_COMPILER
@@ -81,6 +76,15 @@ def test_the_kernel_is_what_computes(name, fused, monkeypatch):
     monkeypatch.setattr(type(layer.activation), "plain", None)
     assert torch.equal(layer(x), y)
     assert "Activation" in y.grad_fn.name()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, *HALF])
+@pytest.mark.parametrize("name", NAMES)
+def test_there_is_a_kernel(name, dtype):
+    """One that cannot be made only warns: the contract would then hold by plain operations, several times as slow."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert bool(kernels.build(get(name), dtype)) == (name not in WITHOUT)
 
 
 def test_a_planted_fault_in_a_kernel_is_caught():

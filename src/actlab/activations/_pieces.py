@@ -41,7 +41,7 @@ class Pieces(NamedTuple):
         """Those of a fit."""
         below = torch.nextafter(torch.tensor(last, dtype=torch.float32), torch.tensor(0.0)).item()
         scales = tuple(side.scale for side in sides)
-        return cls(scales, sides[0].count % COUNT, below, found.coefficients, found.low, found.shifts, up)
+        return cls(scales, sides[0].intervals % COUNT, below, found.coefficients, found.low, found.shifts, up)
 
     def code(self, name: str) -> str:
         """It as a constant of C++."""
@@ -180,15 +180,12 @@ def _fitted(functions: tuple[Function, ...], last: float, *, low: bool = False, 
     scale = _scale(last, count)
     sides = tuple(Side(function, scale, count) for function in functions)
     with _disable_current_modes(), torch._C.DisableTorchFunction(), torch.no_grad():  # a kernel is being traced
-        error = math.inf
         for degree in range(2, _MOST + 1):
-            found = fit(sides, degree, low=low, term=term)
-            error = found.error
-            if error < (_ENOUGH if degree < _MOST else 3 * _ENOUGH):
+            enough = _ENOUGH if degree < _MOST else 3 * _ENOUGH
+            found = fit(sides, degree, enough, low=low, term=term)
+            if found is not None:
                 return Pieces.of(found, sides, last)
-    raise ValueError(
-        f"expected a function that polynomials of degree {_MOST} tell within {3 * _ENOUGH}; got {error:.1e}"
-    )
+    raise ValueError(f"expected a function that polynomials of degree {_MOST} tell within {3 * _ENOUGH}; got another")
 
 
 def _scale(last: float, count: int) -> float:

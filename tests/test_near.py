@@ -1,0 +1,126 @@
+"""Activations by pieces of polynomials near 0: how good they are, at roots, at the limits, and that nobody's neighbours matter."""
+
+import math
+
+import mpmath
+import pytest
+import torch
+
+from actlab import kernels
+from actlab.activations import get
+from actlab.kernels._half import every
+from actlab.kernels._lowering import _bits
+from actlab.kernels._near import near
+from actlab.kernels._run import variant_of
+
+pytestmark = pytest.mark.skipif(kernels.library() is None, reason="no compiler")
+
+
+@pytest.fixture(autouse=True)
+def looked_up(monkeypatch):
+    """As on a processor that looks pieces up in one step, whatever this one does."""
+    monkeypatch.setattr("actlab.activations._pieces.in_one_step", lambda: True)
+    near.cache_clear()
+    yield
+    near.cache_clear()
+
+
+def variant(name, **given):
+    entry = get(name)
+    return variant_of(entry, tuple((entry.values() | given).values()))
+
+
+def ulps(found, exact):
+    exact = exact.double()
+    return ((found.double() - exact).abs() / torch.exp2(exact.abs().log2().floor() - 23)).max().item()
+
+
+@pytest.mark.parametrize("name", ["gelu", "swish", "elish", "softplus", "sinc", "snake"])
+def test_values_within_two_units(name):
+    found = near(variant(name), "value", torch.float32)
+    x = torch.empty(300_000).uniform_(
+        max(found.low, -30), min(found.high, 30), generator=torch.Generator().manual_seed(5)
+    )
+    assert ulps(found.at(x), get(name).evaluate(x.double())) < 2
+    ends = torch.tensor([found.low, found.high, 0.0, -0.0, 1e-40, -1e-40, 1e-20])
+    assert ulps(found.at(ends[:2]), get(name).evaluate(ends[:2].double())) < 2
+    torch.testing.assert_close(found.at(ends), get(name)(ends), rtol=3e-7, atol=1e-44)
+
+
+@pytest.mark.parametrize("name", ["gelu", "mish", "phish", "sinc"])
+def test_slopes_keep_their_digits_at_their_roots(name):
+    """The floats next to the root, by 50 digits: their slopes are some 1e-9."""
+    found = near(variant(name), "slope", torch.float32)
+    (place,) = [place for place, shift in enumerate(found.table.shifts) if shift][:1]
+    side = -1 if found.sides else 1
+    x = torch.tensor(side * (place - found.table.left * found.sides) / found.table.scales[-1])
+    for _ in range(4):
+        x = torch.nextafter(x, torch.tensor(-10.0))
+    for _ in range(9):
+        x = torch.nextafter(x, torch.tensor(10.0))
+        with mpmath.workdps(50):
+            exact = mpmath.diff(
+                {
+                    "gelu": lambda t: t * mpmath.ncdf(t),
+                    "mish": lambda t: t * mpmath.tanh(mpmath.log(1 + mpmath.exp(t))),
+                    "phish": lambda t: t * mpmath.tanh(t * mpmath.ncdf(t)),
+                    "sinc": mpmath.sinc,
+                }[name],
+                mpmath.mpf(x.item()),
+            )
+        assert abs(found.at(x).item() / float(exact) - 1) < 4e-7
+
+
+def test_parameters_that_are_numbers_have_their_own_and_those_that_learn_none():
+    own = near(variant("swish", b=1.702), "value", torch.float32)
+    x = torch.linspace(own.low, own.high, 10_001)
+    assert ulps(own.at(x[x != 0]), get("quick_gelu").evaluate(x[x != 0].double())) < 2
+    assert near(variant("swish", b=torch.tensor(1.0)), "value", torch.float32) is None
+    assert near(variant("relu"), "value", torch.float32) is None
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("kind", ["value", "slope"])
+def test_half_types_come_out_as_if_rounded_once(kind, dtype):
+    found, order = near(variant("mish"), kind, dtype), ("value", "slope").index(kind)
+    x = every(dtype)
+    x = x[found.holds(x.float())]
+    exact = get("mish").evaluate(x.double(), order)
+    unit = torch.finfo(dtype).eps * torch.exp2(exact.abs().clamp(min=torch.finfo(dtype).tiny).log2().floor())
+    assert ((found.at(x.float()).to(dtype).double() - exact).abs() <= 0.51 * unit).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_limits_are_the_last_numbers_within(dtype):
+    kind = {2: torch.int16, 4: torch.int32}[dtype.itemsize]
+    for limit in (5.3271, 3.4028234663852886e38):
+        at = torch.tensor(_bits(limit, dtype), dtype=kind).view(dtype)
+        assert at.float() <= limit and at.isfinite()
+        assert torch.nextafter(at, torch.tensor(math.inf, dtype=dtype)).float() > torch.tensor(limit)
+        bits = 8 * dtype.itemsize
+        assert _bits(-limit, dtype) == _bits(limit, dtype) + (1 << (bits - 1))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("size", [1, 15, 63, 64, 65, 200, 5000])
+def test_every_element_is_computed_for_itself(size, dtype):
+    """Among near ones, far ones, infinities and numbers that are none, in stretches of any length."""
+    generator = torch.Generator().manual_seed(size)
+    x = torch.randn(size, generator=generator)
+    x = torch.where(torch.rand(size, generator=generator) < 0.02, 8 * x, x)
+    x = torch.where(torch.rand(size, generator=generator) < 0.01, math.inf, x)
+    x = torch.where(torch.rand(size, generator=generator) < 0.01, -math.nan, x).to(dtype)
+    layer = get("swish").module(fused=True, learn=False, save="input")
+    leaf = x.clone().requires_grad_()
+    y = layer(leaf)
+    y.backward(torch.ones_like(y))
+    for place in {0, size // 2, size - 1, *torch.arange(0, size, 97).tolist()}:
+        alone = x[place : place + 1].expand(256).contiguous().requires_grad_()
+        result = layer(alone)
+        result.backward(torch.ones_like(result))
+        assert torch.equal(result[:1].nan_to_num(7), y[place : place + 1].nan_to_num(7))
+        assert torch.equal(alone.grad[:1].nan_to_num(7), leaf.grad[place : place + 1].nan_to_num(7))
+    torch.testing.assert_close(
+        y, get("swish")(x), equal_nan=True, rtol=1e-6 if dtype == torch.float32 else 8e-3, atol=0
+    )
+    assert torch.equal(y.isnan(), x.isnan())
