@@ -6,10 +6,12 @@ Kernels of all entries take long to compile: `make kernel-tests` (ACTLAB_KERNELS
 import math
 import os
 import pickle
+import subprocess
 import sys
 import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 import torch
@@ -97,6 +99,16 @@ def test_a_planted_fault_in_a_kernel_is_caught():
     entry._node = entry._slope = None
     with actlab.fused(), pytest.raises(AssertionError, match="wrong_in_kernels: slope"):
         checks.check_half_types(entry)
+
+
+@pytest.mark.skipif(
+    os.environ.get("ACTLAB_KERNELS") != "all", reason="compiles for another processor: make kernel-tests"
+)
+@pytest.mark.skipif(torch.backends.cpu.get_cpu_capability() != "AVX512", reason="these vectors are the usual ones here")
+def test_on_a_processor_with_shorter_vectors():
+    names = "relu,tanh,gelu,swish,serf,mish,sigmoid,selu"
+    run = [sys.executable, "-W", "error", str(Path(__file__).with_name("other_vectors.py")), "256", names]
+    assert subprocess.run(run, capture_output=True, text=True, timeout=900).stderr == ""
 
 
 def test_our_own_steps_stand_in_place_of_the_compilers():

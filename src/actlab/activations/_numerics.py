@@ -202,7 +202,7 @@ def sigmoid(pair: Pair, weight: Tensor | None = None, weight_low: Number = 0.0) 
 
 def _sigmoid_in_float32(pair: Pair, weight: Tensor | None, weight_low: Number) -> Tensor:
     """The same by the inverse of 2^-k (1 + exp(-x)) with one rounding; the power of two comes last, so that no weight meets what is 0 without it."""
-    grown, k = float32.exp_parts(*negated((pair[0].clamp(max=20), pair[1])))
+    grown, k = float32.exp_parts(*negated((pair[0].clamp(-240, 20), pair[1])))
     power = float32.scaled(torch.ones_like(k), -k)
     whole = 1 + power
     whole = whole + (grown + ((1 - whole) + power))

@@ -165,11 +165,11 @@ inline at::vec::Vectorized<at::BFloat16> narrowed(const at::vec::VectorizedN<flo
 }
 #else
 inline at::vec::VectorizedN<float, 2> widened(const at::vec::Vectorized<at::BFloat16>& x) {
-  return at::vec::convert<float, 2, at::BFloat16, 1>(at::vec::VectorizedN<at::BFloat16, 1>(x));
+  return at::vec::convert<float, 2, at::BFloat16, 1>(x);
 }
 
 inline at::vec::Vectorized<at::BFloat16> narrowed(const at::vec::VectorizedN<float, 2>& x) {
-  return at::vec::convert<at::BFloat16, 1, float, 2>(x)[0];
+  return at::vec::convert<at::BFloat16, 1, float, 2>(x);
 }
 #endif
 
