@@ -79,6 +79,14 @@ def test_parameters_that_are_numbers_have_their_own_and_those_that_learn_none():
     assert near(variant("relu"), "value", torch.float32) is None
 
 
+@pytest.mark.parametrize(
+    "name, given",
+    [("softplus", {"b": 1e4}), ("selu", {"l": 1e300, "a": 1e300}), ("squareplus", {"b": 1e-9}), ("snake", {"a": 50.0})],
+)
+def test_what_no_polynomial_tells_has_none(name, given):
+    assert near(variant(name, **given), "value", torch.float32) is None
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 @pytest.mark.parametrize("kind", ["value", "slope"])
 def test_half_types_come_out_as_if_rounded_once(kind, dtype):

@@ -46,6 +46,8 @@ def fit(
     asked = [_places(side, degree, up) for side in sides]
     shifts, times = (torch.cat(of) for of in zip(*[_roots(side) for side in sides], strict=True))
     first, values, places = (torch.cat(of) for of in zip(*asked, strict=True))
+    if not (torch.maximum(first.abs(), values.abs()) < 1e30).all():  # float32 must hold them; or they are no numbers
+        return None
     first, places = first.masked_fill(times > 0, 0.0), places - shifts
     # Errors are measured by the value itself where the first is 0, else by no less than an eighth of the largest.
     sizes = values.abs()
@@ -53,7 +55,7 @@ def fit(
     if term:
         sizes = torch.maximum(sizes, 0.1 * sizes.max())
     off = (values - first - _best(values - first, places, sizes, degree, times)).abs() / sizes
-    if off.max() > enough:
+    if not off.max() <= enough:
         return None
     left_out = first - first.float() if low else torch.zeros_like(first)
     rounded = _coefficients(first - left_out, values - left_out, places, sizes, degree, times)
