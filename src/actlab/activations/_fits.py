@@ -10,20 +10,13 @@ from torch import Tensor
 Function = Callable[[Tensor], Tensor]
 
 
-class Root(NamedTuple):
-    """Where a function is 0, and how many times."""
-
-    at: float
-    times: int = 1
-
-
 class Side(NamedTuple):
-    """A function of x >= 0, in so many intervals around the whole numbers that `scale` takes x to."""
+    """A function of x >= 0, in so many intervals around the whole numbers that `scale` takes x to; and where it is 0."""
 
     function: Function
     scale: float
     intervals: int
-    roots: tuple[Root, ...] = ()
+    roots: tuple[float, ...] = ()
 
 
 class Fit(NamedTuple):
@@ -44,21 +37,21 @@ def fit(
     that the function is added to something as large as it ever is: where it is small, its digits do not matter.
     """
     asked = [_places(side, degree, up) for side in sides]
-    shifts, times = (torch.cat(of) for of in zip(*[_roots(side) for side in sides], strict=True))
+    shifts, rooted = (torch.cat(of) for of in zip(*[_roots(side) for side in sides], strict=True))
     first, values, places = (torch.cat(of) for of in zip(*asked, strict=True))
     if not (torch.maximum(first.abs(), values.abs()) < 1e30).all():  # float32 must hold them; or they are no numbers
         return None
-    first, places = first.masked_fill(times > 0, 0.0), places - shifts
+    first, places = first.masked_fill(rooted, 0.0), places - shifts
     # Errors are measured by the value itself where the first is 0, else by no less than an eighth of the largest.
     sizes = values.abs()
     sizes = torch.where(first == 0, sizes, torch.maximum(sizes, 0.125 * sizes.amax(1, keepdim=True))).clamp(min=1e-30)
     if term:
         sizes = torch.maximum(sizes, 0.1 * sizes.max())
-    off = (values - first - _best(values - first, places, sizes, degree, times)).abs() / sizes
+    off = (values - first - _best(values - first, places, sizes, degree)).abs() / sizes
     if not off.max() <= enough:
         return None
     left_out = first - first.float() if low else torch.zeros_like(first)
-    rounded = _coefficients(first - left_out, values - left_out, places, sizes, degree, times)
+    rounded = _coefficients(first - left_out, values - left_out, places, sizes, degree)
     return Fit(
         tuple(tuple(one) for one in rounded.T.tolist()),
         tuple(left_out[:, 0].float().tolist()) if low else (),
@@ -77,30 +70,31 @@ def _places(side: Side, degree: int, up: bool) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _roots(side: Side) -> tuple[Tensor, Tensor]:
-    """In rows, for each interval, where the root in it is from its whole number, and how many times the function is 0 there."""
-    shifts, times = torch.zeros(side.intervals, 1, dtype=torch.float64), torch.zeros(side.intervals, 1)
+    """In rows, for each interval, where the root in it is from its whole number, and whether there is one."""
+    shifts, rooted = (
+        torch.zeros(side.intervals, 1, dtype=torch.float64),
+        torch.zeros(side.intervals, 1, dtype=torch.bool),
+    )
     for root in side.roots:
-        interval = round(root.at * side.scale)
+        interval = round(root * side.scale)
         if interval < side.intervals:
-            shifts[interval], times[interval] = root.at * side.scale - interval, root.times
-    return shifts, times
+            shifts[interval], rooted[interval] = root * side.scale - interval, True
+    return shifts, rooted
 
 
-def _best(values: Tensor, places: Tensor, sizes: Tensor, degree: int, times: Tensor) -> Tensor:
+def _best(values: Tensor, places: Tensor, sizes: Tensor, degree: int) -> Tensor:
     """In rows, at all places the polynomial without a first term that is nearest to these values."""
-    powers = torch.arange(1, degree + 1)
-    terms = (places[..., None] ** powers).masked_fill(times[..., None] > powers, 0.0)
-    solution = torch.linalg.lstsq(terms / sizes[..., None], (values / sizes)[..., None], driver="gelsd").solution
-    return (terms @ solution)[..., 0]
+    terms = places[..., None] ** torch.arange(1, degree + 1)
+    return (terms @ torch.linalg.lstsq(terms / sizes[..., None], (values / sizes)[..., None]).solution)[..., 0]
 
 
-def _coefficients(first: Tensor, values: Tensor, places: Tensor, sizes: Tensor, degree: int, times: Tensor) -> Tensor:
-    """In rows, from those that are known on. At a root of several times the powers below are 0."""
+def _coefficients(first: Tensor, values: Tensor, places: Tensor, sizes: Tensor, degree: int) -> Tensor:
+    """In rows, from those that are known on."""
     found = [first.float().double()]
     rest = values - found[0]
     for power in range(1, degree + 1):
         terms = places[..., None] ** torch.arange(power, degree + 1)
         solution = torch.linalg.lstsq(terms / sizes[..., None], (rest / sizes)[..., None]).solution
-        found.append(solution[:, 0].float().double().masked_fill(times > power, 0.0))
+        found.append(solution[:, 0].float().double())
         rest = rest - found[-1] * places**power
     return torch.cat(found, 1)

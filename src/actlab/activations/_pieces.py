@@ -39,9 +39,8 @@ class Pieces(NamedTuple):
     @classmethod
     def of(cls, found: Fit, sides: tuple[Side, ...], last: float, *, up: bool = False) -> "Pieces":
         """Those of a fit."""
-        below = torch.nextafter(torch.tensor(last, dtype=torch.float32), torch.tensor(0.0)).item()
         scales = tuple(side.scale for side in sides)
-        return cls(scales, sides[0].intervals % COUNT, below, found.coefficients, found.low, found.shifts, up)
+        return cls(scales, sides[0].intervals % COUNT, below(last), found.coefficients, found.low, found.shifts, up)
 
     def code(self, name: str) -> str:
         """It as a constant of C++."""
@@ -80,6 +79,11 @@ class Pieces(NamedTuple):
             return ((rest * rest).float().double() * result + lost).float()
         last = torch.tensor(self.low) if part == "rest" else table[0]
         return (result.double() * rest + last[place]).float()
+
+
+def below(limit: float) -> float:
+    """The number of float32 before a limit."""
+    return torch.nextafter(torch.tensor(limit, dtype=torch.float32), torch.tensor(0.0)).item()
 
 
 _KNOWN: list[Pieces] = []

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ..activations import _pieces as pieces
-from ..activations._fits import Root, Side, fit
+from ..activations._fits import Side, fit
 from ..activations._float32 import fma
 from ..activations._pieces import COUNT, Pieces
 from ._half import every, off_by
@@ -23,28 +23,32 @@ _SCALES = (1.0, 1.5, 2.0, 3.0, 4.0)  # of few digits: what lies between whole nu
 _LEAST, _FAR, _MOST = 4.9, 5.9, 12.0  # reaches
 _DEGREES = range(3, 10)
 _ENOUGH = {torch.float32: 4e-9, torch.float16: 1.5e-6, torch.bfloat16: 1.2e-5}  # of the value
+_LOPSIDED = 1.7  # where one side falls too fast for that: the left one reaches so much further
 _LARGEST = torch.finfo(torch.float32).max
 _CONSTANT = 2e-8
 _TINY = 1e-9
-_WORST = {"value": 1.78, "slope": 2.7}  # ulp of float32, at a hundred thousand numbers: some tenths less than over all
+_WORST = {"value": 1.8, "slope": 3.1}  # ulp of float32, at so many numbers a tenth or so less than over all
 _HALF = 0.506  # ulp of half types
 
 Function = Callable[[Tensor], Tensor]
 
 
 class Near(NamedTuple):
-    """What an activation or its slope is for inputs from `low` to `high`: pieces, or x times them; of both sides, or of |x|."""
+    """What an activation or its slope is for inputs from `low` to `high`: pieces, x times them or their squares; of both sides, or of |x|."""
 
     table: Pieces
     sides: bool
     times: bool
     low: float
     high: float
+    squared: bool = False
     careful: bool = False
 
     def at(self, x: Tensor) -> Tensor:
         """It at x of float32."""
         first, rest = pieces.looked_up(x, self.table, sides=self.sides, careful=self.careful)
+        if self.squared:
+            return first * first
         if rest is None:
             return x * first if self.times else first
         return fma(x, first, x * rest) if self.times else first + rest
@@ -69,18 +73,21 @@ def near(variant: Variant, kind: str, dtype: torch.dtype) -> Near | None:
     shape = _Shape.of(evaluated, kinked=0.0 in entry.kinks, slope=kind == "slope")
     up = not any(shape.roots)  # at roots intervals must have theirs in the middle
     pairs = dtype == torch.float32 and kind == "value"
-    ways = product(_DEGREES, shape.divided(up), (False, True)[: 1 + pairs])
-    tables: dict[tuple[float, ...], Pieces | None] = {}
-    for degree, (sides, reach), careful in sorted(ways, key=lambda way: _steps(way[0], way[1][1], way[2])):
-        place = (degree, *[side.scale for side in sides])
-        if place not in tables:
-            fitted = fit(sides, degree, _ENOUGH[dtype], low=pairs, up=up)
-            tables[place] = fitted and Pieces.of(fitted, sides, reach, up=up)
-        table = tables[place]
-        if table is not None:
-            found = shape.limited(table)._replace(careful=careful)
-            if _suffices(found, evaluated, kind, dtype, shape.roots):
-                return found
+    for further in (1.0, _LOPSIDED) if kind == "slope" else (1.0,):
+        ways = product(_DEGREES, shape.divided(up, further), (False, True)[: 1 + pairs])
+        tables: dict[tuple[float, ...], Pieces | None] = {}
+        for degree, (sides, reaches), careful in sorted(ways, key=lambda way: _steps(way[0], min(way[1][1]), way[2])):
+            place = (degree, *[side.scale for side in sides])
+            if place not in tables:
+                fitted = fit(sides, degree, _ENOUGH[dtype], low=pairs, up=up)
+                tables[place] = fitted and Pieces.of(
+                    fitted, sides, max(reaches) if further > 1 else min(reaches), up=up
+                )
+            table = tables[place]
+            if table is not None:
+                found = shape.limited(table, reaches)._replace(careful=careful)
+                if _suffices(found, evaluated, kind, dtype, shape.roots):
+                    return found
     return None
 
 
@@ -94,7 +101,8 @@ class _Shape(NamedTuple):
 
     functions: tuple[Function, ...]
     times: bool  # x is a factor beside them
-    roots: tuple[tuple[Root, ...], ...]
+    squared: bool  # it is their square
+    roots: tuple[tuple[float, ...], ...]
 
     @classmethod
     def of(cls, function: Callable[..., Tensor], *, kinked: bool, slope: bool) -> "_Shape":
@@ -116,59 +124,79 @@ class _Shape(NamedTuple):
         signs = (1.0,) if even or odd else (1.0, -1.0)
         functions = tuple(of_side(sign) for sign in signs)
         slopes = [None if times else partial(lambda sign, t: function(sign * t, 1), sign) for sign in signs]
-        roots = tuple(_roots(*one) for one in zip(functions, slopes, strict=True))
-        if not kinked and functions[0](torch.zeros(1, dtype=torch.float64)).item() == 0:
-            roots = tuple((Root(0.0), *one) for one in roots)
-        return cls(functions, times, roots)
+        roots = tuple(_crossed(one) for one in functions)
+        touched = tuple(_touched(*one) for one in zip(functions, slopes, strict=True))
+        squared = any(touched) and not any(roots)
+        if squared:  # without a root of its own it has those of its square root, whose sign changes there
+            functions, roots = tuple(map(_Rooted, functions, touched)), touched
+        elif not kinked and functions[0](torch.zeros(1, dtype=torch.float64)).item() == 0:
+            roots = tuple((0.0, *one) for one in roots)
+        return cls(functions, times, squared, roots)
 
-    def divided(self, up: bool) -> Iterator[tuple[tuple[Side, ...], float]]:
-        """Ways to divide the intervals among the sides so that these reach about as far, and how far."""
-        for scales in product(*[_scales(roots) for roots in self.roots]):
+    def divided(self, up: bool, left_further: float) -> Iterator[tuple[tuple[Side, ...], tuple[float, ...]]]:
+        """Ways to divide the intervals among the sides so that these reach about as far, or the left one so much further, and how far."""
+        for scales in product(*[_scales(roots, left_further) for roots in self.roots]):
             end = 1.0 if up else 0.5
-            first = round(end + (COUNT - len(scales) * end) * scales[0] / sum(scales))
+            shares = [scales[0], *(scale * left_further for scale in scales[1:])]
+            first = round(end + (COUNT - len(scales) * end) * shares[0] / sum(shares))
             counts = (first, COUNT - first)[: len(scales)]
-            reach = min((count - end) / scale for count, scale in zip(counts, scales, strict=True))
+            reaches = tuple((count - end - 1e-5) / scale for count, scale in zip(counts, scales, strict=True))
             middles = all(
-                abs(root.at * scale - round(root.at * scale)) < 1e-4
-                for scale, roots in zip(scales, self.roots, strict=True)
+                abs(root * scale - round(root * scale)) < 1e-4
+                for scale, roots, reach in zip(scales, self.roots, reaches, strict=True)
                 for root in roots
-                if root.at < reach
+                if root < reach
             )
-            if _LEAST < reach < _MOST and middles:
-                yield tuple(map(Side, self.functions, scales, counts, self.roots)), reach
+            if _LEAST < min(reaches) * left_further < _MOST and middles:
+                yield tuple(map(Side, self.functions, scales, counts, self.roots)), reaches
 
-    def limited(self, table: Pieces) -> Near:
+    def limited(self, table: Pieces, reaches: tuple[float, ...]) -> Near:
         """The pieces with the limits within which they tell the function: none on a side where it is constant beyond them."""
-        beyond = table.last * torch.logspace(0, 12, 25, dtype=torch.float64)
         limits = []
-        for one in self.functions:
+        for one, reach in zip(self.functions, reaches, strict=True):
+            beyond = table.last * torch.logspace(0, 12, 25, dtype=torch.float64)
             end = one(beyond[:1])
-            constant = ((one(beyond) - end).abs() <= _CONSTANT * end.abs()).all()
-            limits.append(_LARGEST if constant else table.last)
-        return Near(table, len(self.functions) == 2, self.times, -limits[-1], limits[0])
+            constant = reach >= table.last and ((one(beyond) - end).abs() <= _CONSTANT * end.abs()).all()
+            limits.append(_LARGEST if constant else min(pieces.below(reach), table.last))
+        return Near(table, len(self.functions) == 2, self.times, -limits[-1], limits[0], self.squared)
 
 
-def _scales(roots: tuple[Root, ...]) -> tuple[float, ...]:
+def _scales(roots: tuple[float, ...], left_further: float) -> tuple[float, ...]:
     """Scales that take the first of the roots to a whole number, as float32 has them."""
-    known = [root.at for root in roots if root.at > 0]
-    return tuple(torch.arange(1, COUNT).div(known[0]).float().tolist()) if known else _SCALES
+    known = [root for root in roots if root > 0]
+    if known:
+        return tuple(torch.arange(1, COUNT).div(known[0]).float().tolist())
+    return _SCALES if left_further == 1 else (*_SCALES, 6.0, 8.0)
 
 
-def _roots(function: Function, slope: Function | None) -> tuple[Root, ...]:
-    """Where a function of the distance from 0 is 0, 0 itself left out: where it changes its sign, or, by its slope, touches 0."""
+class _Rooted(NamedTuple):
+    """The root of a function that touches 0 at some places, with a sign that changes at each."""
+
+    function: Function
+    touched: tuple[float, ...]
+
+    def __call__(self, t: Tensor) -> Tensor:
+        found = self.function(t).clamp(min=0).sqrt()
+        for root in self.touched:
+            found = torch.where(t < root, -found, found)
+        return found
+
+
+def _crossed(function: Function) -> tuple[float, ...]:
+    """Where a function of the distance from 0 changes its sign, 0 itself left out."""
     x = torch.linspace(0.01, 12.0, 3001, dtype=torch.float64)
+    y = function(x)
+    places = (y[:-1] * y[1:] < 0).nonzero()[:, 0].tolist()
+    return tuple(_bisected(function, x[one].item(), x[one + 1].item()) for one in places)
 
-    def changes(of: Function) -> list[float]:
-        y = of(x)
-        places = (y[:-1] * y[1:] < 0).nonzero()[:, 0].tolist()
-        return [_bisected(of, x[one].item(), x[one + 1].item()) for one in places]
 
-    found = [Root(one) for one in changes(function)]
-    if slope is not None:
-        at = torch.tensor(changes(slope), dtype=torch.float64)
-        touching = function(at).abs() < 1e-15 * function(x).abs().max()
-        found += [Root(one, 2) for one in at[touching].tolist()]
-    return tuple(sorted(found))
+def _touched(function: Function, slope: Function | None) -> tuple[float, ...]:
+    """Where it is 0 as its slope is."""
+    if slope is None:
+        return ()
+    at = torch.tensor(_crossed(slope), dtype=torch.float64)
+    largest = function(torch.linspace(0.01, 12.0, 3001, dtype=torch.float64)).abs().max()
+    return tuple(at[function(at).abs() < 1e-15 * largest].tolist())
 
 
 def _bisected(function: Function, low: float, high: float) -> float:
@@ -184,7 +212,7 @@ def _bisected(function: Function, low: float, high: float) -> float:
 
 
 def _suffices(
-    found: Near, function: Function, kind: str, dtype: torch.dtype, roots: tuple[tuple[Root, ...], ...]
+    found: Near, function: Function, kind: str, dtype: torch.dtype, roots: tuple[tuple[float, ...], ...]
 ) -> bool:
     """Whether it is as good as rounded once, at every number of a half type, and of float32 nearly so throughout and beside the roots."""
     if dtype != torch.float32:
@@ -193,13 +221,14 @@ def _suffices(
         return off_by(found.at(x.float()), function(x.double()), dtype) <= _HALF
     beside = torch.logspace(-7, -1, 3000)
     near_roots = [
-        sign * root.at * (1 + step)
+        sign * root * (1 + step)
         for sign, side in zip((1, -1), roots if found.sides else roots * 2, strict=True)
         for root in side
         for step in (beside, -beside)
     ]
-    for count in (10_007, 100_003):
-        x = torch.linspace(max(found.low, -20), min(found.high, 20), count)
+    low, high = max(found.low, -20), min(found.high, 20)
+    for count in (10_000, 300_000):
+        x = low + (high - low) * torch.rand(count, generator=torch.Generator().manual_seed(0))
         x = torch.cat([x, torch.zeros(1), *near_roots]).clamp(found.low, found.high)
         exact = function(x.double())
         unit = torch.exp2(exact.abs().clamp(min=torch.finfo(dtype).tiny).log2().floor() - 23)
