@@ -79,6 +79,16 @@ def test_parameters_that_are_numbers_have_their_own_and_those_that_learn_none():
     assert near(variant("relu"), "value", torch.float32) is None
 
 
+def test_torchs_default_type_does_not_matter():
+    usual = near(variant("mish"), "slope", torch.float32)
+    near.cache_clear()
+    torch.set_default_dtype(torch.float64)
+    try:
+        assert near(variant("mish"), "slope", torch.float32) == usual
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
 @pytest.mark.parametrize(
     "name, given",
     [("softplus", {"b": 1e4}), ("selu", {"l": 1e300, "a": 1e300}), ("squareplus", {"b": 1e-9}), ("snake", {"a": 50.0})],

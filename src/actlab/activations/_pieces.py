@@ -64,8 +64,8 @@ class Pieces(NamedTuple):
         whole = (torch.ceil if self.up else torch.round)(product.float())
         place = torch.where(x.isnan(), 0.0, whole).long() + torch.where(on_left, self.left, 0)
         rest = (product - whole.double()).float()
-        rest = (rest - torch.tensor(self.shifts)[place] if self.shifts else rest).double()
-        table = torch.tensor(self.coefficients, dtype=torch.float32)
+        rest = (rest - _single(self.shifts)[place] if self.shifts else rest).double()
+        table = _single(self.coefficients)
         if part == "first":
             return table[0][place]
         line = (table[1][place].double() * rest + table[0][place]).float()
@@ -75,15 +75,20 @@ class Pieces(NamedTuple):
         for row in table[1 if part != "bend" else 2 : -1].flip(0):
             result = (result.double() * rest + row[place]).float()
         if part == "bend":
-            lost = (table[1][place].double() * rest + (table[0][place] - line)).float() + torch.tensor(self.low)[place]
+            lost = (table[1][place].double() * rest + (table[0][place] - line)).float() + _single(self.low)[place]
             return ((rest * rest).float().double() * result + lost).float()
-        last = torch.tensor(self.low) if part == "rest" else table[0]
+        last = _single(self.low) if part == "rest" else table[0]
         return (result.double() * rest + last[place]).float()
+
+
+def _single(given: object) -> Tensor:
+    """As float32, whatever torch's default is."""
+    return torch.tensor(given, dtype=torch.float32)
 
 
 def below(limit: float) -> float:
     """The number of float32 before a limit."""
-    return torch.nextafter(torch.tensor(limit, dtype=torch.float32), torch.tensor(0.0)).item()
+    return torch.nextafter(_single(limit), _single(0.0)).item()
 
 
 _KNOWN: list[Pieces] = []

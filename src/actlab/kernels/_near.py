@@ -219,7 +219,7 @@ def _suffices(
         x = every(dtype)
         x = x[found.holds(x.float())]
         return off_by(found.at(x.float()), function(x.double()), dtype) <= _HALF
-    beside = torch.logspace(-7, -1, 3000)
+    beside = torch.logspace(-7, -1, 3000, dtype=torch.float32)
     near_roots = [
         sign * root * (1 + step)
         for sign, side in zip((1, -1), roots if found.sides else roots * 2, strict=True)
@@ -228,8 +228,8 @@ def _suffices(
     ]
     low, high = max(found.low, -20), min(found.high, 20)
     for count in (10_000, 300_000):
-        x = low + (high - low) * torch.rand(count, generator=torch.Generator().manual_seed(0))
-        x = torch.cat([x, torch.zeros(1), *near_roots]).clamp(found.low, found.high)
+        x = low + (high - low) * torch.rand(count, generator=torch.Generator().manual_seed(0), dtype=torch.float32)
+        x = torch.cat([x, x.new_zeros(1), *near_roots]).clamp(found.low, found.high)
         exact = function(x.double())
         unit = torch.exp2(exact.abs().clamp(min=torch.finfo(dtype).tiny).log2().floor() - 23)
         if not ((found.at(x).double() - exact).abs() <= _WORST[kind] * unit).all():
