@@ -136,8 +136,7 @@ def looked_up(x: Tensor, pieces: Pieces, *, sides: bool, careful: bool = False) 
     side = x if sides else size
     if not pieces.low:
         return _asked(size, side, pieces), None
-    parts = ("line", "bend") if careful else ("first", "rest")
-    return _asked(size, side, pieces, parts[0]), _asked(size, side, pieces, parts[1])
+    return _pair(size, side, pieces, careful=careful)
 
 
 def sides_as_pair(x: Tensor, side: Tensor, right: Function, left: Function, last: float) -> tuple[Tensor, Tensor]:
@@ -145,8 +144,9 @@ def sides_as_pair(x: Tensor, side: Tensor, right: Function, left: Function, last
     return _pair(x, side, _fitted((right, left), last, low=True))
 
 
-def _pair(x: Tensor, side: Tensor, pieces: Pieces) -> tuple[Tensor, Tensor]:
-    return _asked(x, side, pieces, "first"), _asked(x, side, pieces, "rest")
+def _pair(x: Tensor, side: Tensor, pieces: Pieces, *, careful: bool = False) -> tuple[Tensor, Tensor]:
+    parts = ("line", "bend") if careful else ("first", "rest")
+    return _asked(x, side, pieces, parts[0]), _asked(x, side, pieces, parts[1])
 
 
 def _asked(x: Tensor, side: Tensor, pieces: Pieces, part: str = "whole") -> Tensor:

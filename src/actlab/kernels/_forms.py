@@ -62,18 +62,10 @@ def _sources(variant: Variant, dtype: torch.dtype) -> dict[str, str]:
         found[form] = source(f"{form}_kernel", function, arguments, by)
 
     value, slope, curve = (_widen(variant, dtype, kind) for kind in ("value", "slope", "curve"))
-    forward, backward = _forward(variant, value), _backward(variant, slope, summed=True)
-    near_value, near_slope = near(variant, "value", dtype), near(variant, "slope", dtype)
-    by = None
-    if near_value is not None:
-        by = Split(_near_forward(near_value), near_value.low, near_value.high)
-        forward = _joined(near_value, by.function, forward)
+    forward, by = _split(near(variant, "value", dtype), _near_forward, _forward(variant, value))
     with _arithmetic(value, dtype):
         add("forward", forward, [x] + [number] * count, by)
-    by_slope = None
-    if near_slope is not None:
-        by_slope = Split(_near_backward(near_slope), near_slope.low, near_slope.high)
-        backward = _joined(near_slope, by_slope.function, backward)
+    backward, by_slope = _split(near(variant, "slope", dtype), _near_backward, _backward(variant, slope, summed=True))
     with _arithmetic(slope, dtype):
         add("backward", backward, [x, x] + [number] * count, by_slope)
     if not count:
@@ -173,9 +165,17 @@ def _near_backward(of: Near) -> Callable[..., Tensor]:
     return lambda g, x: (wide(g) * of.at(wide(x))).to(x.dtype)
 
 
-def _joined(of: Near, inside: Callable[..., Tensor], outside: Callable[..., Any]) -> Callable[..., Tensor]:
-    """One of two functions whose last argument is x, by where x lies."""
-    return lambda *given: torch.where(of.holds(wide(given[-1])), inside(*given), outside(*given))
+def _split(
+    of: Near | None, inside: Callable[[Near], Callable[..., Tensor]], outside: Callable[..., Any]
+) -> tuple[Callable[..., Any], Split | None]:
+    """A function whose last argument is x, with the shorter way it takes where x lies near 0; and that way alone, for whole stretches."""
+    if of is None:
+        return outside, None
+    near_zero = inside(of)
+    return (
+        lambda *given: torch.where(of.holds(wide(given[-1])), near_zero(*given), outside(*given)),
+        Split(near_zero, of.low, of.high),
+    )
 
 
 def _curve(variant: Variant, widen: Widen) -> Callable[..., Tensor]:
