@@ -90,19 +90,18 @@ def greedy(step: StepFunction, first: Tensor, state: Any, *, end: int, steps: in
 
     first: (batch) the numbers to begin with, which are not part of the answer.
     """
-    rows = len(first)
-    found: list[list[int]] = [[] for _ in range(rows)]
-    open_, number = torch.ones(rows, dtype=torch.bool), first
+    found: list[list[int]] = [[] for _ in first]
+    going, number = list(range(len(first))), first
     with torch.no_grad():
         for _ in range(steps):
             scores, state = step(number, state)
             number = scores.argmax(-1)
-            open_ &= number.cpu() != end
-            if not open_.any():
+            values = number.tolist()
+            going = [row for row in going if values[row] != end]
+            if not going:
                 break
-            for row, (value, going) in enumerate(zip(number.tolist(), open_.tolist(), strict=True)):
-                if going:
-                    found[row].append(value)
+            for row in going:
+                found[row].append(values[row])
     return found
 
 
