@@ -55,7 +55,9 @@ class _Dropout(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
         seed, cut, order = ctx.drawn
-        return _Dropout.apply(gradients[0].contiguous(memory_format=order), seed, cut), None, None
+        gradient = gradients[0].contiguous(memory_format=order)
+        twice = torch.is_grad_enabled()  # a gradient of this gradient is to be taken
+        return _Dropout.apply(gradient, seed, cut) if twice else _one_pass(gradient, seed, cut, order), None, None
 
 
 def _is_plain(x: Tensor) -> bool:
