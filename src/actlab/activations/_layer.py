@@ -39,7 +39,9 @@ class Pointwise(nn.Module):
     """
 
     decays = False
-    _shortcut: Any = None  # what the last call found: `fused.state` then, a function, its arguments after x
+    _shortcut: Any = (
+        None  # what the last call found: `fused.state` then, a function, its arguments after x and those that learn
+    )
 
     def __init__(
         self,
@@ -83,7 +85,8 @@ class Pointwise(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """f(x), of the shape and type of x; random entries draw in training mode."""
         if not torch.compiler.is_compiling() and (short := self._shortcut) is not None and short[0] == fused.state:
-            result = short[1](x, *short[2])
+            own = tuple(self._parameters.values())
+            result = short[1](x, own, *short[2]) if len(own) == len(self.learnt) else None
             if result is not None:
                 return result
         draws = self._random and self.training
@@ -94,7 +97,7 @@ class Pointwise(nn.Module):
                 self.activation, x, fixed, weights, self.save, -1 if isinstance(self.size, tuple) else self.axis
             )
             if result is not None:
-                if not weights and not torch.compiler.is_compiling():
+                if not torch.compiler.is_compiling() and all(one.dim() == 0 for one in weights):
                     found = shortcut(self.activation, fixed, self.save, x.dtype)
                     self.__dict__["_shortcut"] = found and (fused.state, *found)
                 return result

@@ -65,6 +65,14 @@ def total(a: Tensor, b: Number) -> Pair:
     return high, _low(high, (a - (high - part)) + (b - part) + rest)
 
 
+def added(a: Tensor, b: float) -> Tensor:
+    """a + b rounded once or nearly so, with b at its full precision."""
+    if a.dtype == torch.float32 and short(b)[1] == 0:
+        return a + b
+    high, low = total(a, b)
+    return high + low
+
+
 def short(b: float) -> tuple[float, float]:
     """The 24 digits of a number that a float32 holds, and what is left."""
     scaled = b * 536870913.0  # 2^29 + 1

@@ -180,7 +180,7 @@ class Activation:
         """
         usual = not parameters and not training and not torch.compiler.is_compiling()
         if usual and (short := self._shortcut) is not None and short[0] == fused.state:
-            result = short[1](x, *short[2])
+            result = short[1](x, (), *short[2])
             if result is not None:
                 return result
         entry, values = self._resolved(x, parameters)

@@ -339,8 +339,8 @@ def _(x: Tensor, lambd: float) -> Tensor:
 )
 def soft_shrink(x: Tensor, lambd: Positive = 0.5) -> Tensor:
     """Soft thresholding: every input drawn towards zero by lambd."""
-    high, low = exact.total(x.abs(), -lambd)
-    return torch.sign(x) * (high + low).clamp(min=0)
+    left = exact.added(x.abs(), -lambd).clamp(min=0)
+    return torch.where(x < 0, -left, left)
 
 
 @soft_shrink.slope

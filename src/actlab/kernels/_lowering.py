@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..activations import _float32, _numerics
 from ..activations import _pieces as pieces
+from ._grouping import grouped
 
 TORCHS = "#include <torch/csrc/inductor/cpp_prefix.h>\n"
 PREFIX = TORCHS + (Path(__file__).parent / "elementary.h").read_text(encoding="utf-8")
@@ -110,11 +111,11 @@ def _source(name: str, function: Callable[..., Any], arguments: Sequence[Argumen
         _own_steps(kernels[0][1])
         .replace(TORCHS, "")
         .replace(" kernel(", f" {name}_loop(")
-        .replace('extern "C"', "static")
+        .replace('extern "C"', "ACTLAB_WHOLE static")
     )
     body, tables = _pieces(body, name)
     return (
-        f"{tables}{body}\n"
+        f"{tables}{grouped(body)}\n"
         f'extern "C" void {name}(void* const* inputs, void* const* outputs, int64_t rows, int64_t columns) '
         f"{{ {''.join(f'std::vector<double> {one}({size}); ' for one, size in steps.items())}{name}_loop({', '.join(passed)}); }}\n"
     )
@@ -180,6 +181,12 @@ def _own_steps(text: str) -> str:
         r"\s*__at_align__ std::array<float, \d+> tmpbuf1;\s*(tmp\d+)\.store\([^;]*;\s*__at_align__ std::array<float, \d+> tmpbuf_out;"
         r"\s*for \([^{]*\{\s*tmpbuf_out\[i\] = std::ldexp\(tmpbuf0\[i\], tmpbuf1\[i\]\);\s*\}\s*return [^;]*;\s*\}\s*\(\)\s*;",
         r"auto \1 = actlab::scaled(\2, \3);",
+        text,
+    )
+    text = re.sub(
+        r"auto (tmp\d+) =\s*\[&\]\(\)\s*\{\s*auto left = decltype\((tmp\d+)\)::blendv\([^;]*;\s*auto right = [^;]*;"
+        r"\s*return left - right;\s*\}\s*\(\)\s*;",
+        r"auto \1 = actlab::sign(\2);",
         text,
     )
     text = re.sub(r"at::vec::convert<float,2,at::BFloat16,1>\((tmp\d+)\)", r"actlab::widened(\1)", text)

@@ -16,6 +16,7 @@ from ._variant import Variant
 
 Shortcut = tuple[Callable[..., Tensor | None], tuple[Any, ...]]
 
+_SINGLE = -1  # no axis has channels with parameters of their own
 _VARIANTS: dict[tuple[Any, ...], Variant] = {}
 _DECIDED: dict[tuple[Any, ...], tuple[str, int]] = {}
 
@@ -107,9 +108,12 @@ def _elsewhere(entry: Activation, x: Tensor, fixed: tuple[Any, ...], save: str) 
 
 
 def shortcut(entry: Activation, fixed: tuple[Any, ...], save: str, dtype: torch.dtype) -> Shortcut | None:
-    """`run` for tensors of one type and parameters that do not learn: a function, and its arguments after x. It gives None where `run` must decide."""
+    """`run` for tensors of one type and parameters that are single numbers: a function, and its arguments after x and those that learn.
+
+    It gives None where `run` must decide.
+    """
     found = _DECIDED.get((entry, fixed, save, dtype, False))
-    return (fast(), ((), found[0], 0, found[1], dtype)) if found and found[0] else None
+    return (fast(), (found[0], _SINGLE, found[1], dtype)) if found and found[0] else None
 
 
 def _decided(entry: Activation, fixed: tuple[Any, ...], save: str, dtype: torch.dtype, rows: bool) -> tuple[str, int]:

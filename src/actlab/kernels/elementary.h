@@ -1,4 +1,10 @@
 // What kernels need beyond the compiler's vectors.
+#if defined(__GNUC__)
+#define ACTLAB_WHOLE __attribute__((flatten))  // a loop in which no step of several registers becomes a call
+#else
+#define ACTLAB_WHOLE
+#endif
+
 namespace actlab {
 
 // The exponential function without a call, which would empty the registers at every step of a loop: within 0.7 ulp of float32 everywhere and
@@ -140,6 +146,19 @@ inline at::vec::VectorizedN<Number, N> exponential(const at::vec::VectorizedN<Nu
   return result;
 }
 #endif
+
+// 1, -1, or 0 at 0 and NaN.
+template <typename Vector>
+inline Vector sign(const Vector& x) {
+  if constexpr (std::is_same_v<typename Vector::value_type, float>) {
+    const Vector zero(0.0f);
+    const Vector right = chosen(zero, Vector(1.0f), compare<Order::above>(x, zero));
+    return chosen(right, Vector(-1.0f), compare<Order::less>(x, zero));
+  } else {
+    const Vector zero(0), one(1);
+    return Vector::blendv(zero, one, zero < x) - Vector::blendv(zero, one, x < zero);
+  }
+}
 
 // bfloat16 to float32 and back, which is rounded to even. NaN stays one: arithmetic makes none, of numbers that came from bfloat16, whose last
 // digits carry over into the sign.

@@ -35,6 +35,7 @@ namespace {
 using Function = void (*)(void* const* inputs, void* const* outputs, int64_t rows, int64_t columns);
 
 enum Form { kForward, kSided, kBackward, kFromOutput, kFromSided, kCurve, kForwardRows, kBackwardRows, kForms };
+constexpr int64_t kSingle = -1;  // in place of the axis of the channels: every parameter is one number
 enum Keep : int64_t { kInput = 0, kOutput = 1, kOutputAndSide = 2 };  // what the backward pass gets
 
 struct Kernel {
@@ -252,6 +253,16 @@ std::tuple<Tensor, Tensor> forward_sided(const Tensor& given, c10::string_view n
   return {y, bits};
 }
 
+// The sums of the parts of a gradient, for each channel, in double; of the shape and type of the parameter.
+Tensor summed(const std::vector<float>& parts, const Layout& shape, const Tensor& parameter) {
+  const int64_t same = shape.by_rows() ? 1 : shape.pieces_of_row();  // parts of one channel that lie side by side
+  std::vector<double> sums(shape.channels);
+  for (int64_t one = 0; one < int64_t(parts.size()); ++one) sums[one / same % shape.channels] += parts[one];
+  Tensor result = at::empty(parameter.sizes(), parameter.options().dtype(at::kFloat));
+  std::copy(sums.begin(), sums.end(), result.mutable_data_ptr<float>());
+  return parameter.scalar_type() == at::kFloat ? result : result.to(parameter.scalar_type());
+}
+
 std::vector<Tensor> backward(
     const Tensor& given, const Tensor& saved, const std::optional<Tensor>& bits, TensorList learnt, c10::string_view name, int64_t axis, int64_t keep) {
   const Tensor kept = laid_out(saved, learnt, axis);
@@ -275,14 +286,14 @@ std::vector<Tensor> backward(
     return {dx};
   }
   const std::vector<Tensor> values = in_float(learnt);
-  std::vector<Tensor> parts;  // of the gradients by the parameters: one for each piece
-  for (const auto& one : values) parts.push_back(at::zeros({shape.pieces(), rows ? shape.channels : 1}, one.options()));
+  // Of the gradients by the parameters: one for each piece, by rows one for each channel of each piece.
+  std::vector<std::vector<float>> parts(values.size(), std::vector<float>(shape.pieces() * (rows ? shape.channels : 1)));
   over(shape, [&](int64_t piece, int64_t first, int64_t count, int64_t channel, int64_t columns) {
     std::vector<void*> inputs{at_element(g, first), at_element(kept, first)};
     std::vector<void*> outputs{at_element(dx, first)};
     for (const auto& one : values) inputs.push_back(at_element(one, one.dim() ? channel : 0));
     if (!rows) {
-      for (const auto& one : parts) outputs.push_back(at_element(one, piece));
+      for (auto& one : parts) outputs.push_back(one.data() + piece);
       run(inputs.data(), outputs.data(), count, columns);
       return;
     }
@@ -291,18 +302,13 @@ std::vector<Tensor> backward(
     run(inputs.data(), outputs.data(), count, columns);
     for (size_t one = 0; one < values.size(); ++one) {
       const float* term = static_cast<const float*>(outputs[one + 1]);
-      float* sum = static_cast<float*>(at_element(parts[one], piece * columns));
+      float* sum = parts[one].data() + piece * columns;
       for (int64_t row = 0; row < count; ++row)
         for (int64_t column = 0; column < columns; ++column) sum[column] += term[row * columns + column];
     }
   });
   std::vector<Tensor> results{dx};
-  for (size_t one = 0; one < learnt.size(); ++one) {
-    Tensor total = parts[one];
-    if (!rows && learnt[one].dim()) total = total.view({shape.outer, shape.channels, shape.pieces_of_row()}).sum({0, 2}, false, at::kDouble);
-    else total = total.sum({0}, false, at::kDouble);
-    results.push_back(total.reshape(learnt[one].sizes()).to(learnt[one].scalar_type()));
-  }
+  for (size_t one = 0; one < learnt.size(); ++one) results.push_back(summed(parts[one], shape, learnt[one]));
   return results;
 }
 
@@ -490,7 +496,7 @@ bool is_plain(const Tensor& x) {
   return x.is_cpu() && others.empty() && !at::impl::torch_function_mode_enabled() && !x._fw_grad(0).defined();
 }
 
-// fast(x, learnt, name, axis, keep, type): f(x), or None where x is not plain and of this type. It is what torch.ops does, without the two
+// fast(x, learnt, name, axis, keep, type): f(x), or None where x is not plain and of this type, or parameters are not single numbers as said. It is what torch.ops does, without the two
 // microseconds that that costs at every call.
 PyObject* fast(PyObject*, PyObject* const* given, Py_ssize_t count) {
   HANDLE_TH_ERRORS
@@ -508,6 +514,7 @@ PyObject* fast(PyObject*, PyObject* const* given, Py_ssize_t count) {
   const char* name = PyUnicode_AsUTF8AndSize(given[2], &length);
   const int64_t axis = PyLong_AsLongLong(given[3]), keep = PyLong_AsLongLong(given[4]);
   if (PyErr_Occurred()) return nullptr;
+  if (axis == kSingle && std::any_of(learnt.begin(), learnt.end(), [](const Tensor& one) { return one.dim() != 0; })) Py_RETURN_NONE;
   Tensor y;
   {
     pybind11::gil_scoped_release others_may_run;
