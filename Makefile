@@ -60,6 +60,7 @@ kernel-tests: setup  ## the contract of every entry on the path of its kernels: 
 
 kernel-benchmarks: setup  ## activations and networks: eager, torch.compile and ours, in turn; an hour
 	$(BIN)/python benchmarks/activations.py
+	$(BIN)/python benchmarks/bounds.py
 	$(BIN)/python benchmarks/block.py
 
 sequence-benchmarks: setup  ## recipes for sentences, speech and series with three seeds, recurrent layers, gradient through time: two hours

@@ -6,9 +6,9 @@ Ways: `eager` is torch's own function, or the formula in torch operations where 
 `library` the form that timm or Hugging Face write; `fused` is ours as it comes, `fused-input` and `fused-output` ours told to keep what
 it would not (it keeps the input of float32, and of half types the output where that tells the slope); `clone` copies the tensor and is
 the limit of any pass over it. Each is called as a function, PReLU with its parameter as a layer on both sides. In every round each way
-takes its turn, so that all meet the same machine, and is called once before the clock starts. Freed memory stays in the process, as in
-`actlab train`. Rows go to benchmarks/results/activations.csv, a picture of them to activations.svg, a summary to the
-terminal.
+takes its turn, so that all meet the same machine, and is called once before the clock starts; what memory a result gets depends on what
+was called before, so every round begins with another way. Freed memory stays in the process, as in `actlab train`. Rows go to
+benchmarks/results/activations.csv, a picture of them to activations.svg, a summary to the terminal.
 """
 
 import argparse
@@ -110,10 +110,12 @@ def measure(name: str, dtype: torch.dtype, device: torch.device, size: int, roun
     ways = functions(name, dtype, device)
     repeats = max(20 if device.type == "cuda" else 1, min(200, 2**22 // size))
     times: dict[str, dict[str, list[float]]] = {way: {"forward": [], "backward": []} for way in ways}
+    order = list(ways)
     for number in range(rounds + 1):
-        for way, function in ways.items():
+        for way in order[number % len(order) :] + order[: number % len(order)]:
+            function = ways[way]
             with torch.no_grad():
-                forward = _seconds(lambda function=function: function(x), repeats, device)
+                forward = seconds(lambda function=function: function(x), repeats, device)
             backward = _backward_seconds(function, leaf, g, repeats)
             if number:  # the first round compiles and warms
                 times[way]["forward"].append(forward)
@@ -124,7 +126,8 @@ def measure(name: str, dtype: torch.dtype, device: torch.device, size: int, roun
     }
 
 
-def _seconds(call: Callable[[], Any], repeats: int, device: torch.device) -> float:
+def seconds(call: Callable[[], Any], repeats: int, device: torch.device) -> float:
+    """Of one of so many calls, after one before the clock starts."""
     call()
     _finish(device)
     start = time.perf_counter()

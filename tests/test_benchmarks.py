@@ -136,6 +136,16 @@ def test_activations_side_by_side(tmp_path):
     assert "fused against the better of eager and compile" in done.stdout
 
 
+def test_bounds_are_a_copy_or_the_arithmetic_alone(tmp_path):
+    call("bounds.py", "--quick", "--out", tmp_path)
+    rows = read(tmp_path / "bounds.csv")
+    assert {(row["activation"], row["type"]) for row in rows} == {
+        (a, t) for a in ("relu", "erf") for t in ("fp32", "bf16")
+    }
+    for row in rows:
+        assert all(float(row[f"{way}_ns"]) > 0 for way in ("clone", "fused")) and float(row["times_bound"]) > 0
+
+
 def test_blocks_side_by_side(tmp_path):
     call("block.py", "--quick", "--only", "gpt", "--out", tmp_path)
     kept = {row["way"]: int(row["bytes_kept"]) for row in read(tmp_path / "block.csv")}

@@ -496,7 +496,8 @@ bool is_plain(const Tensor& x) {
   return x.is_cpu() && others.empty() && !at::impl::torch_function_mode_enabled() && !x._fw_grad(0).defined();
 }
 
-// fast(x, learnt, name, axis, keep, type): f(x), or None where x is not plain and of this type, or parameters are not single numbers as said. It is what torch.ops does, without the two
+// fast(x, learnt, name, axis, keep, type): f(x), or None where x is not plain and of this type, or parameters are not single numbers as said.
+// It is what torch.ops does, without the two
 // microseconds that that costs at every call.
 PyObject* fast(PyObject*, PyObject* const* given, Py_ssize_t count) {
   HANDLE_TH_ERRORS
