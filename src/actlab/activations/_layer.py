@@ -85,8 +85,8 @@ class Pointwise(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """f(x), of the shape and type of x; random entries draw in training mode."""
         if not torch.compiler.is_compiling() and (short := self._shortcut) is not None and short[0] == fused.state:
-            own = tuple(self._parameters.values())
-            result = short[1](x, own, *short[2]) if len(own) == len(self.learnt) else None
+            own = tuple([self._parameters.get(name) for name in self.learnt]) if self.learnt else ()
+            result = short[1](x, own, *short[2])
             if result is not None:
                 return result
         draws = self._random and self.training

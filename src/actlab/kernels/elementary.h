@@ -147,6 +147,15 @@ inline at::vec::VectorizedN<Number, N> exponential(const at::vec::VectorizedN<Nu
 }
 #endif
 
+// A whole vector, on AMD's processors by halves; see _grouping.py.
+inline at::vec::Vectorized<float> loaded(const float* from) {
+#if defined(CPU_CAPABILITY_AVX512) && (defined(__znver3__) || defined(__znver4__) || defined(__znver5__))
+  return _mm512_insertf32x8(_mm512_castps256_ps512(_mm256_loadu_ps(from)), _mm256_loadu_ps(from + 8), 1);
+#else
+  return at::vec::Vectorized<float>::loadu(from);
+#endif
+}
+
 // 1, -1, or 0 at 0 and NaN.
 template <typename Vector>
 inline Vector sign(const Vector& x) {
