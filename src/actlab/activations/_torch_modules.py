@@ -61,7 +61,8 @@ def twin_of(module: nn.Module) -> tuple[str, dict[str, float]] | None:
     return None
 
 
-# Of these torch's own kernels are faster than fused ones, forward and backward together (LOG.md); what they keep is more, of most.
+# Of these torch's own kernels were faster than fused ones, forward and backward together, when the trainings in benchmarks/results were made
+# (LOG.md); GELU's are not any more. What they keep is more, of most.
 _BEST = frozenset(
     {
         "gelu", "gelu_tanh", "hard_shrink", "hard_swish", "hard_tanh", "hardsigmoid", "identity", "leaky_relu", "relu", "relu6", "sigmoid",
