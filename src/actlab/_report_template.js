@@ -6,7 +6,7 @@ function show() {
   for (const button of buttons) button.setAttribute("aria-pressed", String(button.value === language));
   for (const image of document.querySelectorAll("img[data-" + language + "]")) image.alt = image.dataset[language];
 }
-for (const button of buttons) button.addEventListener("click", () => { location.hash = button.value; });
+for (const button of buttons) button.addEventListener("click", () => { location.hash = button.value; show(); });
 addEventListener("hashchange", show);
 document.querySelector(".switch").hidden = false;
 show();
