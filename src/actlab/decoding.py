@@ -90,8 +90,8 @@ def greedy(step: StepFunction, first: Tensor, state: Any, *, end: int, steps: in
 
     first: (batch) the numbers to begin with, which are not part of the answer.
     """
-    found: list[list[int]] = [[] for _ in first]
     going, number = list(range(len(first))), first
+    found: list[list[int]] = [[] for _ in going]
     with torch.no_grad():
         for _ in range(steps):
             scores, state = step(number, state)

@@ -39,9 +39,7 @@ class Pointwise(nn.Module):
     """
 
     decays = False
-    _shortcut: Any = (
-        None  # what the last call found: `fused.state` then, a function, its arguments after x and those that learn
-    )
+    _shortcut: Any = None  # what the last call found: `fused.state` then, a function, its fixed arguments
 
     def __init__(
         self,

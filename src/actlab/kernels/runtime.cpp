@@ -497,8 +497,7 @@ bool is_plain(const Tensor& x) {
 }
 
 // fast(x, learnt, name, axis, keep, type): f(x), or None where x is not plain and of this type, or parameters are not single numbers as said.
-// It is what torch.ops does, without the two
-// microseconds that that costs at every call.
+// It is what torch.ops does, without the two microseconds that that costs at every call.
 PyObject* fast(PyObject*, PyObject* const* given, Py_ssize_t count) {
   HANDLE_TH_ERRORS
   TORCH_CHECK(count == 6 && PyTuple_Check(given[1]) && THPDtype_Check(given[5]), "fast takes x, learnt, name, axis, keep and type");
