@@ -13,9 +13,13 @@ from torch import Tensor
 from ..activations import _float32, _numerics
 from ..activations import _pieces as pieces
 from ._grouping import grouped
+from ._past import past_the_caches
 
 TORCHS = "#include <torch/csrc/inductor/cpp_prefix.h>\n"
 PREFIX = TORCHS + (Path(__file__).parent / "elementary.h").read_text(encoding="utf-8")
+
+
+_HEAD = 'extern "C" void {}(void* const* inputs, void* const* outputs, int64_t rows, int64_t columns, bool past)'
 
 
 class Argument(NamedTuple):
@@ -44,19 +48,19 @@ def source(
     arguments: Sequence[Argument],
     by: Split | None = None,
 ) -> str:
-    """C++ of `void name(void* const* inputs, void* const* outputs, int64_t rows, int64_t columns)`; raises NoKernel.
+    """C++ of `void name(void* const* inputs, void* const* outputs, int64_t rows, int64_t columns, bool past)`; raises NoKernel.
 
-    It works on one thread: the runtime cuts the elements into pieces. With `by` it takes that function wherever it finds enough such
-    inputs beside each other.
+    It works on one thread: the runtime cuts the elements into pieces, and says whether the first output is to go past the caches. With
+    `by` it takes that function wherever it finds enough such inputs beside each other.
     """
     if by is not None:
         both = _shallow(f"{name}_near", by.function, arguments) + _shallow(f"{name}_everywhere", function, arguments)
         dtype, which = arguments[-1].dtype, len(arguments) - 1
         limits = ", ".join(str(_bits(one, dtype)) for one in (by.low, by.high))
         return (
-            f'{both}extern "C" void {name}(void* const* inputs, void* const* outputs, int64_t rows, int64_t columns) {{ '
+            f"{both}{_HEAD.format(name)} {{ "
             f"actlab::by_reach<uint{8 * dtype.itemsize}_t, {which}, {by.results}>"
-            f"({name}_near, {name}_everywhere, inputs, outputs, rows, {limits}); }}\n"
+            f"({name}_near, {name}_everywhere, inputs, outputs, rows, past, {limits}); }}\n"
         )
     return _shallow(name, function, arguments)
 
@@ -114,9 +118,10 @@ def _source(name: str, function: Callable[..., Any], arguments: Sequence[Argumen
         .replace('extern "C"', "ACTLAB_WHOLE static")
     )
     body, tables = _pieces(body, name)
+    body, asks = past_the_caches(grouped(body), passed)
+    passed += [asks] if asks else []
     return (
-        f"{tables}{grouped(body)}\n"
-        f'extern "C" void {name}(void* const* inputs, void* const* outputs, int64_t rows, int64_t columns) '
+        f"{tables}{body}\n{_HEAD.format(name)} "
         f"{{ {''.join(f'std::vector<double> {one}({size}); ' for one, size in steps.items())}{name}_loop({', '.join(passed)}); }}\n"
     )
 

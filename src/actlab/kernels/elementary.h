@@ -15,6 +15,28 @@ inline Vector exponential(const Vector& x) {
   return x.exp();
 }
 
+// Stores a vector, with `past` so that it goes to memory without a place in the caches, where the processor would first read what it is to
+// overwrite. The vector must begin at a multiple of its length then, as all of `begins` do if it is aligned.
+inline bool aligned(const void* begins) { return reinterpret_cast<uintptr_t>(begins) % 64 == 0; }
+
+template <typename T>
+inline void put(const at::vec::Vectorized<T>& x, T* to, [[maybe_unused]] bool past) {
+#if defined(CPU_CAPABILITY_AVX512)
+  if (past) {
+    if constexpr (std::is_same_v<T, float>) _mm512_stream_ps(to, x);
+    else _mm512_stream_si512(reinterpret_cast<__m512i*>(to), x);
+    return;
+  }
+#elif defined(CPU_CAPABILITY_AVX2)
+  if (past) {
+    if constexpr (std::is_same_v<T, float>) _mm256_stream_ps(to, x);
+    else _mm256_stream_si256(reinterpret_cast<__m256i*>(to), x);
+    return;
+  }
+#endif
+  x.store(to);
+}
+
 // Comparisons of float32 and the choices they make, in the processor's mask registers where there are such. The compiler's masks are vectors of
 // all ones and zeros, made from a register and turned back into one; on Intel's processors the first step waits for whatever was in the
 // vector before, which chains one turn of a loop to the next: four times as slow for the sigmoid.
@@ -310,10 +332,10 @@ inline bool within(const Bits* x, int64_t count, Bits least, Bits most) {
 #endif
 }
 
-using Loop = void (*)(void* const* inputs, void* const* outputs, int64_t rows, int64_t columns);
+using Loop = void (*)(void* const* inputs, void* const* outputs, int64_t rows, int64_t columns, bool past);
 
 template <typename Bits, int which, int results>
-inline void by_reach(Loop near, Loop everywhere, void* const* inputs, void* const* outputs, int64_t count, Bits least, Bits most) {
+inline void by_reach(Loop near, Loop everywhere, void* const* inputs, void* const* outputs, int64_t count, bool past, Bits least, Bits most) {
   constexpr int64_t kStep = 64, kLongest = 2048;  // so that what has been looked at is still in the first-level cache
   const Bits* x = static_cast<const Bits*>(inputs[which]);
   for (int64_t begin = 0, end = 0; begin < count; begin = end) {
@@ -324,7 +346,7 @@ inline void by_reach(Loop near, Loop everywhere, void* const* inputs, void* cons
     void *from[which + 1], *to[results];
     for (int one = 0; one <= which; ++one) from[one] = static_cast<Bits*>(inputs[one]) + begin;
     for (int one = 0; one < results; ++one) to[one] = static_cast<Bits*>(outputs[one]) + begin;
-    (first ? near : everywhere)(from, to, end - begin, 1);
+    (first ? near : everywhere)(from, to, end - begin, 1, past);
   }
 }
 

@@ -8,13 +8,18 @@
 #include <torch/csrc/autograd/python_variable.h>
 #include <torch/library.h>
 
-#ifdef __AVX512BW__
+#ifdef __SSE2__
 #include <immintrin.h>
+#endif
+#ifdef __linux__
+#include <sys/mman.h>
+#include <unistd.h>
 #endif
 
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <fstream>
 #include <map>
 #include <mutex>
 #include <shared_mutex>
@@ -31,8 +36,9 @@ using torch::autograd::variable_list;
 
 namespace {
 
-// A generated kernel: pointers to its inputs and outputs, elements of a row (1 where parameters are single numbers), rows.
-using Function = void (*)(void* const* inputs, void* const* outputs, int64_t rows, int64_t columns);
+// A generated kernel: pointers to its inputs and outputs, elements of a row (1 where parameters are single numbers), rows, and whether the
+// first output goes past the caches.
+using Function = void (*)(void* const* inputs, void* const* outputs, int64_t rows, int64_t columns, bool past);
 
 enum Form { kForward, kSided, kBackward, kFromOutput, kFromSided, kCurve, kForwardRows, kBackwardRows, kForms };
 constexpr int64_t kSingle = -1;  // in place of the axis of the channels: every parameter is one number
@@ -81,6 +87,43 @@ Tensor ordered_as(const Tensor& g, const Tensor& x) {
   return same ? g : at::empty_like(x).copy_(g);
 }
 
+// Bytes of the last cache, as Linux has them (the C library tells all caches of this kind together on some processors); elsewhere what is usual.
+int64_t last_cache() {
+  static const int64_t found = [] {
+    int64_t kilobytes = 0;
+    std::ifstream("/sys/devices/system/cpu/cpu0/cache/index3/size") >> kilobytes;
+    return (kilobytes > 0 ? kilobytes : int64_t{32 << 10}) << 10;
+  }();
+  return found;
+}
+
+// Whether memory has been written before: fresh pages are zeroed at their first use, which leaves them in the caches.
+bool used_before([[maybe_unused]] const Tensor& x) {
+#ifdef __linux__
+  const uintptr_t page = sysconf(_SC_PAGESIZE), begin = reinterpret_cast<uintptr_t>(x.data_ptr()), bytes = x.nbytes();
+  const auto resident = [&](uintptr_t place) {
+    unsigned char there = 0;
+    return mincore(reinterpret_cast<void*>((begin + place) / page * page), 1, &there) == 0 && (there & 1);
+  };
+  return resident(bytes / 4) && resident(bytes / 4 * 3);
+#else
+  return true;
+#endif
+}
+
+// Whether a result goes past the caches: where so many tensors like it do not fit into them, nobody finds there what is written, and its
+// memory had better not be read before.
+bool past_the_caches(const Tensor& result, int64_t tensors) {
+  return tensors * int64_t(result.nbytes()) > last_cache() && used_before(result);
+}
+
+// Ends a thread's part: what went past the caches is there for the others.
+void settle([[maybe_unused]] bool past) {
+#ifdef __SSE2__
+  if (past) _mm_sfence();
+#endif
+}
+
 void* at_element(const Tensor& x, int64_t element) { return static_cast<char*>(x.data_ptr()) + element * x.element_size(); }
 
 // How elements meet the parameters: `outer` blocks of `channels` rows of `inner` elements.
@@ -122,7 +165,7 @@ std::vector<Tensor> in_float(TensorList learnt) {
 
 // Runs `work(piece, first element, elements or rows, first channel, columns)` over all elements, cut into pieces the same for every number of threads.
 template <typename Work>
-void over(const Layout& shape, const Work& work) {
+void over(const Layout& shape, bool past, const Work& work) {
   if (!shape.by_rows()) {  // every row meets one value of each parameter
     const int64_t pieces = shape.pieces_of_row();
     const int64_t each = std::max<int64_t>(1, kGrain / std::max<int64_t>(1, std::min(shape.inner, kChunk)));
@@ -132,6 +175,7 @@ void over(const Layout& shape, const Work& work) {
         const int64_t count = std::min(kChunk, shape.inner - start);
         if (count > 0) work(one, row * shape.inner + start, count, row % shape.channels, 1);
       }
+      settle(past);
     });
     return;
   }
@@ -144,13 +188,18 @@ void over(const Layout& shape, const Work& work) {
   });
 }
 
-// Runs a kernel without parameters over all elements: one call for each thread.
+// Runs a kernel without parameters over all elements: one call for each thread, whose part begins at a multiple of the longest vectors.
 void elementwise(Function run, std::initializer_list<Tensor> given, const Tensor& result) {
-  at::parallel_for(0, result.numel(), kGrain, [&](int64_t begin, int64_t end) {
+  constexpr int64_t kBlock = 64;
+  const int64_t elements = result.numel();
+  const bool past = past_the_caches(result, given.size() + 1);
+  at::parallel_for(0, (elements + kBlock - 1) / kBlock, kGrain / kBlock, [&](int64_t begin, int64_t end) {
+    const int64_t first = begin * kBlock, count = std::min(end * kBlock, elements) - first;
     std::array<void*, 2> inputs{};
-    std::transform(given.begin(), given.end(), inputs.begin(), [&](const Tensor& one) { return at_element(one, begin); });
-    void* outputs[] = {at_element(result, begin)};
-    run(inputs.data(), outputs, end - begin, 1);
+    std::transform(given.begin(), given.end(), inputs.begin(), [&](const Tensor& one) { return at_element(one, first); });
+    void* outputs[] = {at_element(result, first)};
+    run(inputs.data(), outputs, count, 1, past);
+    settle(past);
   });
 }
 
@@ -213,8 +262,8 @@ struct Sides {
 
 // Runs `work(sides, first element, elements)` over all elements.
 template <typename Work>
-void over_sides(int64_t elements, const Work& work) {
-  over({1, 1, elements}, [&](int64_t, int64_t first, int64_t count, int64_t, int64_t) {
+void over_sides(int64_t elements, bool past, const Work& work) {
+  over({1, 1, elements}, past, [&](int64_t, int64_t first, int64_t count, int64_t, int64_t) {
     Sides sides;
     for (const int64_t end = first + count; first < end; first += Sides::kMost) work(sides, first, std::min(Sides::kMost, end - first));
   });
@@ -230,11 +279,12 @@ Tensor forward(const Tensor& given, TensorList learnt, c10::string_view name, in
     elementwise(run, {x}, y);
     return y;
   }
-  over(shape, [&](int64_t, int64_t first, int64_t count, int64_t channel, int64_t columns) {
+  const bool past = past_the_caches(y, 2);
+  over(shape, past, [&](int64_t, int64_t first, int64_t count, int64_t channel, int64_t columns) {
     std::vector<void*> inputs{at_element(x, first)};
     for (const auto& one : values) inputs.push_back(at_element(one, one.dim() ? channel : 0));
     void* outputs[] = {at_element(y, first)};
-    run(inputs.data(), outputs, count, columns);
+    run(inputs.data(), outputs, count, columns, past);
   });
   return y;
 }
@@ -244,10 +294,11 @@ std::tuple<Tensor, Tensor> forward_sided(const Tensor& given, c10::string_view n
   const Function run = kernel(std::string(name), x, kSided);
   Tensor y = at::empty_like(x);
   Tensor bits = at::empty({(x.numel() + 7) / 8}, x.options().dtype(at::kByte));
-  over_sides(x.numel(), [&](Sides& sides, int64_t first, int64_t count) {
+  const bool past = past_the_caches(y, 2);
+  over_sides(x.numel(), past, [&](Sides& sides, int64_t first, int64_t count) {
     void* inputs[] = {at_element(x, first)};
     void* outputs[] = {at_element(y, first), sides.room};
-    run(inputs, outputs, count, 1);
+    run(inputs, outputs, count, 1, past);
     sides.to(bits.mutable_data_ptr<uint8_t>() + first / 8, x, count);
   });
   return {y, bits};
@@ -276,30 +327,31 @@ std::vector<Tensor> backward(
     elementwise(run, {g, kept}, dx);
     return {dx};
   }
+  const bool past = past_the_caches(dx, 3);
   if (keep == kOutputAndSide) {
-    over_sides(kept.numel(), [&](Sides& sides, int64_t first, int64_t count) {
+    over_sides(kept.numel(), past, [&](Sides& sides, int64_t first, int64_t count) {
       sides.from(bits->const_data_ptr<uint8_t>() + first / 8, kept, count);
       void* inputs[] = {at_element(g, first), at_element(kept, first), sides.room};
       void* outputs[] = {at_element(dx, first)};
-      run(inputs, outputs, count, 1);
+      run(inputs, outputs, count, 1, past);
     });
     return {dx};
   }
   const std::vector<Tensor> values = in_float(learnt);
   // Of the gradients by the parameters: one for each piece, by rows one for each channel of each piece.
   std::vector<std::vector<float>> parts(values.size(), std::vector<float>(shape.pieces() * (rows ? shape.channels : 1)));
-  over(shape, [&](int64_t piece, int64_t first, int64_t count, int64_t channel, int64_t columns) {
+  over(shape, past, [&](int64_t piece, int64_t first, int64_t count, int64_t channel, int64_t columns) {
     std::vector<void*> inputs{at_element(g, first), at_element(kept, first)};
     std::vector<void*> outputs{at_element(dx, first)};
     for (const auto& one : values) inputs.push_back(at_element(one, one.dim() ? channel : 0));
     if (!rows) {
       for (auto& one : parts) outputs.push_back(one.data() + piece);
-      run(inputs.data(), outputs.data(), count, columns);
+      run(inputs.data(), outputs.data(), count, columns, past);
       return;
     }
     std::vector<float> terms(values.size() * count * columns);  // one for each element, summed by columns here
     for (size_t one = 0; one < values.size(); ++one) outputs.push_back(terms.data() + one * count * columns);
-    run(inputs.data(), outputs.data(), count, columns);
+    run(inputs.data(), outputs.data(), count, columns, past);
     for (size_t one = 0; one < values.size(); ++one) {
       const float* term = static_cast<const float*>(outputs[one + 1]);
       float* sum = parts[one].data() + piece * columns;
