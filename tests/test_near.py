@@ -108,6 +108,27 @@ def test_half_types_come_out_as_if_rounded_once(kind, dtype):
     assert ((found.at(x.float()).to(dtype).double() - exact).abs() <= 0.51 * unit).all()
 
 
+@pytest.mark.parametrize("name", ["tanh", "symmetrical_sigmoid", "elu"])
+def test_what_comes_to_something_is_told_everywhere_in_half_types(name):
+    """By pieces alone, which end where it is rounded to what it comes to: at every number, infinite ones too."""
+    found = near(variant(name), "value", torch.bfloat16)
+    assert found.everywhere and found.least is not None
+    x = every(torch.bfloat16)
+    exact = get(name).evaluate(x.double())
+    for y in (found.at(x.float()).bfloat16(), get(name).module(fused=True)(x)):
+        unit = 2.0**-7 * torch.exp2(exact.abs().clamp(min=torch.finfo(torch.bfloat16).tiny).log2().floor())
+        assert ((y.double() - exact).abs() <= 0.51 * unit).all()
+    ends = torch.tensor([math.inf, -math.inf, math.nan]).bfloat16()
+    torch.testing.assert_close(found.at(ends.float()).bfloat16(), get(name)(ends), rtol=0, atol=0, equal_nan=True)
+
+
+def test_far_on_the_side_that_is_constant_is_near():
+    found = near(variant("gelu"), "value", torch.bfloat16)
+    assert found.low > -8 and found.high > 1e38 and found.table.lasts[0] < 4 < found.table.lasts[1]
+    x = torch.tensor([3.0, 100.0, 1e30])
+    assert torch.equal(found.at(x).bfloat16(), x.bfloat16())
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
 def test_limits_are_the_last_numbers_within(dtype):
     kind = {2: torch.int16, 4: torch.int32}[dtype.itemsize]

@@ -29,12 +29,20 @@ class Fit(NamedTuple):
 
 @torch.no_grad()
 def fit(
-    sides: tuple[Side, ...], degree: int, enough: float, *, low: bool = False, up: bool = False, term: bool = False
+    sides: tuple[Side, ...],
+    degree: int,
+    enough: float,
+    *,
+    low: bool = False,
+    up: bool = False,
+    term: bool = False,
+    free: bool = False,
 ) -> Fit | None:
     """The polynomials of that degree for all intervals, one side after the other; None if they are off by more than `enough` of the value.
 
     With `low` what rounding leaves out of the first coefficients is kept. With `up` an interval ends at its whole number. `term` says
-    that the function is added to something as large as it ever is: where it is small, its digits do not matter.
+    that the function is added to something as large as it ever is: where it is small, its digits do not matter. With `free` its values
+    at whole numbers need not be kept either, but for those at 0 and at roots.
     """
     asked = [_places(side, degree, up) for side in sides]
     shifts, rooted = (torch.cat(of) for of in zip(*[_roots(side) for side in sides], strict=True))
@@ -47,8 +55,14 @@ def fit(
     sizes = torch.where(first == 0, sizes, torch.maximum(sizes, 0.125 * sizes.amax(1, keepdim=True))).clamp(min=1e-30)
     if term:
         sizes = torch.maximum(sizes, 0.1 * sizes.max())
-    off = (values - first - _best(values - first, places, sizes, degree)).abs() / sizes
-    if not off.max() <= enough:
+    off = values - first
+    error = off - _best(off, places, sizes, range(1, degree + 1))[1]
+    if free:
+        terms, best = _best(off, places, sizes, range(degree + 1))
+        movable = (first != 0) & torch.cat([torch.arange(side.intervals) > 0 for side in sides])[:, None]
+        error = torch.where(movable, off - best, error)
+        first = torch.where(movable, first + terms[:, :1], first)
+    if not (error.abs() / sizes).max() <= enough:
         return None
     left_out = first - first.float() if low else torch.zeros_like(first)
     rounded = _coefficients(first - left_out, values - left_out, places, sizes, degree)
@@ -82,10 +96,11 @@ def _roots(side: Side) -> tuple[Tensor, Tensor]:
     return shifts, rooted
 
 
-def _best(values: Tensor, places: Tensor, sizes: Tensor, degree: int) -> Tensor:
-    """In rows, at all places the polynomial without a first term that is nearest to these values."""
-    terms = places[..., None] ** torch.arange(1, degree + 1)
-    return (terms @ torch.linalg.lstsq(terms / sizes[..., None], (values / sizes)[..., None]).solution)[..., 0]
+def _best(values: Tensor, places: Tensor, sizes: Tensor, powers: range) -> tuple[Tensor, Tensor]:
+    """In rows, the polynomial of these powers that is nearest to the values: its coefficients, and what it is at all places."""
+    terms = places[..., None] ** torch.tensor(powers)
+    solution = torch.linalg.lstsq(terms / sizes[..., None], (values / sizes)[..., None]).solution
+    return solution[..., 0], (terms @ solution)[..., 0]
 
 
 def _coefficients(first: Tensor, values: Tensor, places: Tensor, sizes: Tensor, degree: int) -> Tensor:

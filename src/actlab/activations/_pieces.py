@@ -5,7 +5,7 @@ for all of them would need more than twice the terms, and a function with sides 
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from typing import NamedTuple
 
@@ -20,9 +20,9 @@ _MOST = 8
 
 
 class Pieces(NamedTuple):
-    """In interval i, where scale x is nearest to i, the sum of coefficients[k][i] (scale x - i)^k; constant from `last` on.
+    """In interval i, where scale x is nearest to i, the sum of coefficients[k][i] (scale x - i)^k; constant from the last x on.
 
-    With sides there are two scales, and the intervals from `left` on, which count from 0 again, are for the left one. With `up` interval
+    With sides there are two scales and two last x, and the intervals from `left` on, which count from 0 again, are for the left one. With `up` interval
     i is where scale x lies between i - 1 and i: of a function that falls, no terms cancel there. `low` is what rounding has left out of
     coefficients[0], empty where that does not matter; `shifts` what scale x - i is at a root of the function in that interval, to be
     taken off so that every digit is kept near it, empty where there are none.
@@ -30,17 +30,17 @@ class Pieces(NamedTuple):
 
     scales: tuple[float, ...]
     left: int
-    last: float
+    lasts: tuple[float, ...]
     coefficients: tuple[tuple[float, ...], ...]
     low: tuple[float, ...] = ()
     shifts: tuple[float, ...] = ()
     up: bool = False
 
     @classmethod
-    def of(cls, found: Fit, sides: tuple[Side, ...], last: float, *, up: bool = False) -> "Pieces":
+    def of(cls, found: Fit, sides: tuple[Side, ...], lasts: Iterable[float], *, up: bool = False) -> "Pieces":
         """Those of a fit."""
-        scales = tuple(side.scale for side in sides)
-        return cls(scales, sides[0].intervals % COUNT, below(last), found.coefficients, found.low, found.shifts, up)
+        scales, lasts = tuple(side.scale for side in sides), tuple(map(below, lasts))
+        return cls(scales, sides[0].intervals % COUNT, lasts, found.coefficients, found.low, found.shifts, up)
 
     def code(self, name: str) -> str:
         """It as a constant of C++."""
@@ -49,20 +49,22 @@ class Pieces(NamedTuple):
             for row in (*self.coefficients, self.low, self.shifts)
         ]
         truth = ["true" if one else "false" for one in (self.low, self.shifts, self.up)]
-        table = ",\n".join(rows)
+        table, ends = (
+            ",\n".join(rows),
+            ", ".join(f"{of[side]!r}f" for of in (self.scales, self.lasts) for side in (0, -1)),
+        )
         return (
             f"static constexpr actlab::Pieces<{len(rows)}, {', '.join(truth)}> {name} = "
-            f"{{{self.scales[0]!r}f, {self.scales[-1]!r}f, {self.last!r}f, {self.left}, {{\n{table}}},\n{low},\n{shifts}}};\n"
+            f"{{{ends}, {self.left}, {{\n{table}}},\n{low},\n{shifts}}};\n"
         )
 
     def at(self, x: Tensor, side: Tensor, part: str = "whole") -> Tensor:
         """Its value at x, not negative, of float32, or a part of it; the left side is where `side` has a minus sign, nowhere if it is x."""
         on_left = torch.signbit(side)
-        product = torch.where(x > self.last, self.last, x).double() * torch.where(
-            on_left, self.scales[-1], self.scales[0]
-        )
-        whole = (torch.ceil if self.up else torch.round)(product.float())
-        place = torch.where(x.isnan(), 0.0, whole).long() + torch.where(on_left, self.left, 0)
+        last, scale = (torch.where(on_left, of[-1], of[0]) for of in (self.lasts, self.scales))
+        product = torch.where(x > last, last, x).double() * scale
+        whole = (torch.ceil if self.up else torch.round)(product)
+        place = (torch.where(whole.abs() < 2**24, whole, 0.0).long() + torch.where(on_left, self.left, 0)) % COUNT
         rest = (product - whole.double()).float()
         rest = (rest - _single(self.shifts)[place] if self.shifts else rest).double()
         table = _single(self.coefficients)
@@ -193,7 +195,7 @@ def _fitted(functions: tuple[Function, ...], last: float, *, low: bool = False, 
             enough = _ENOUGH if degree < _MOST else 3 * _ENOUGH
             found = fit(sides, degree, enough, low=low, term=term)
             if found is not None:
-                return Pieces.of(found, sides, last)
+                return Pieces.of(found, sides, [last] * len(sides))
     raise ValueError(f"expected a function that polynomials of degree {_MOST} tell within {3 * _ENOUGH}; got another")
 
 

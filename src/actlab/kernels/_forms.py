@@ -172,6 +172,8 @@ def _split(
     if of is None:
         return outside, None
     near_zero = inside(of)
+    if of.everywhere:
+        return near_zero, None
     return (
         lambda *given: torch.where(of.holds(wide(given[-1])), near_zero(*given), outside(*given)),
         Split(near_zero, of.low, of.high),

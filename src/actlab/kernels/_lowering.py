@@ -195,8 +195,8 @@ def _own_steps(text: str) -> str:
         text,
     )
     text = re.sub(r"at::vec::convert<float,2,at::BFloat16,1>\((tmp\d+)\)", r"actlab::widened(\1)", text)
-    if "const float*" not in text:  # a parameter may be any NaN
-        text = re.sub(r"at::vec::convert<at::BFloat16,1,float,2>\((tmp\d+)\)", r"actlab::narrowed(\1)", text)
+    narrowed = "narrowed_any" if "const float*" in text else "narrowed"  # a parameter may be any NaN
+    text = re.sub(r"at::vec::convert<at::BFloat16,1,float,2>\((tmp\d+)\)", rf"actlab::{narrowed}(\1)", text)
     # The compiler's sums change over to another place in memory after 4,096 vectors; a piece has fewer.
     for total, term, helper in re.findall(r"(\w+_vec) = cascade_sum_combine\((\w+), &(\w+)\);", text):
         text = text.replace(f"{total} = cascade_sum_combine({term}, &{helper});", f"{total} = {total} + {term};")

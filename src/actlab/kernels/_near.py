@@ -4,6 +4,7 @@ The pieces are fitted to the entry's own arithmetic in float64. So every functio
 whatever it is made of, and every digit is kept near the roots of its slope.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from functools import cache, partial
 from itertools import product
@@ -19,13 +20,14 @@ from ..activations._pieces import COUNT, Pieces
 from ._half import every, off_by
 from ._variant import Variant
 
-_SCALES = (1.0, 1.5, 2.0, 3.0, 4.0)  # of few digits: what lies between whole numbers is told exactly
+_SCALES = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)  # of few digits: what lies between whole numbers is told exactly
 _LEAST, _FAR, _MOST = 4.9, 5.9, 12.0  # reaches
-_DEGREES = range(3, 10)
+_DEGREES = range(2, 10)
 _ENOUGH = {torch.float32: 4e-9, torch.float16: 1.5e-6, torch.bfloat16: 1.2e-5}  # of the value
 _LOPSIDED = 1.7  # where one side falls too fast for that: the left one reaches so much further
 _LARGEST = torch.finfo(torch.float32).max
-_CONSTANT = 2e-8
+# By how much of it a function may differ from what it comes to far away; the second of values that it is rounded to anyway.
+_CONSTANT = {torch.float32: (2e-8,), torch.float16: (1.5e-6, 2.3e-4), torch.bfloat16: (1.2e-5, 1.9e-3)}
 _TINY = 1e-9
 _WORST = {"value": 1.8, "slope": 3.1}  # ulp of float32, at so many numbers a tenth or so less than over all
 _HALF = 0.506  # ulp of half types
@@ -43,15 +45,24 @@ class Near(NamedTuple):
     high: float
     squared: bool = False
     careful: bool = False
+    least: float | None = None  # beyond these it is what it is there, though it has x for a factor
+    most: float | None = None
 
     def at(self, x: Tensor) -> Tensor:
         """It at x of float32."""
+        if self.least is not None or self.most is not None:
+            x = x.clamp(self.least, self.most)
         first, rest = pieces.looked_up(x, self.table, sides=self.sides, careful=self.careful)
         if self.squared:
             return first * first
         if rest is None:
             return x * first if self.times else first
         return fma(x, first, x * rest) if self.times else first + rest
+
+    @property
+    def everywhere(self) -> bool:
+        """Whether it is right for all x, infinite ones too."""
+        return self.low == -_LARGEST and self.high == _LARGEST
 
     def holds(self, x: Tensor) -> Tensor:
         """Where x lies between `low` and `high`."""
@@ -74,26 +85,51 @@ def near(variant: Variant, kind: str, dtype: torch.dtype) -> Near | None:
     up = not any(shape.roots)  # at roots intervals must have theirs in the middle
     pairs = dtype == torch.float32 and kind == "value"
     for further in (1.0, _LOPSIDED) if kind == "slope" else (1.0,):
-        ways = product(_DEGREES, shape.divided(up, further), (False, True)[: 1 + pairs])
-        tables: dict[tuple[float, ...], Pieces | None] = {}
-        for degree, (sides, reaches), careful in sorted(ways, key=lambda way: _steps(way[0], min(way[1][1]), way[2])):
-            place = (degree, *[side.scale for side in sides])
+        divisions = dict.fromkeys(
+            one
+            for tolerance in _CONSTANT[dtype][: 1 + (kind == "value")]
+            for one in shape.divided(up, further, shape.ends(tolerance))
+        )
+        ways = product(_DEGREES, divisions, (False, True)[: 1 + pairs])
+        tables: dict[tuple[int, tuple[Side, ...]], Pieces | None] = {}
+        for degree, division, careful in sorted(ways, key=_steps):
+            place = (degree, division.sides)
             if place not in tables:
-                fitted = fit(sides, degree, _ENOUGH[dtype], low=pairs, up=up)
-                tables[place] = fitted and Pieces.of(
-                    fitted, sides, max(reaches) if further > 1 else min(reaches), up=up
-                )
+                fitted = fit(division.sides, degree, _ENOUGH[dtype], low=pairs, up=up, free=dtype != torch.float32)
+                tables[place] = fitted and Pieces.of(fitted, division.sides, division.reaches, up=up)
             table = tables[place]
             if table is not None:
-                found = shape.limited(table, reaches)._replace(careful=careful)
+                found = shape.limited(table, division)._replace(careful=careful)
                 if _suffices(found, evaluated, kind, dtype, shape.roots):
                     return found
     return None
 
 
-def _steps(degree: int, reach: float, careful: bool) -> tuple[float, float]:
+class _End(NamedTuple):
+    """Where a function of the distance from 0 becomes constant, infinity where it does not, and whether it does only times x."""
+
+    start: float
+    whole: bool
+
+
+class _Division(NamedTuple):
+    """The intervals of the sides, how far they reach, which sides are constant from there on, and whether times x."""
+
+    sides: tuple[Side, ...]
+    reaches: tuple[float, ...]
+    constant: tuple[bool, ...]
+    whole: tuple[bool, ...]
+
+    @property
+    def reach(self) -> float:
+        """How far the sides are told, on that which is told less far."""
+        return min(math.inf if of_side else reach for reach, of_side in zip(self.reaches, self.constant, strict=True))
+
+
+def _steps(way: tuple[int, _Division, bool]) -> tuple[float, float]:
     """What makes one way better than another: few steps, and of those alike a long reach."""
-    return degree + 2 * careful - (reach >= _FAR), -reach
+    degree, division, careful = way
+    return degree + 2 * careful - (division.reach >= _FAR), -division.reach
 
 
 class _Shape(NamedTuple):
@@ -133,40 +169,75 @@ class _Shape(NamedTuple):
             roots = tuple((0.0, *one) for one in roots)
         return cls(functions, times, squared, roots)
 
-    def divided(self, up: bool, left_further: float) -> Iterator[tuple[tuple[Side, ...], tuple[float, ...]]]:
-        """Ways to divide the intervals among the sides so that these reach about as far, or the left one so much further, and how far."""
-        for scales in product(*[_scales(roots, left_further) for roots in self.roots]):
-            end = 1.0 if up else 0.5
+    def ends(self, tolerance: float) -> tuple["_End", ...]:
+        """How each of the functions comes to something, up to this much of that; if it does not, but x times it does, that."""
+        even, far = (
+            torch.linspace(0.001, 12.0, 12000, dtype=torch.float64),
+            torch.logspace(1.08, 13.0, 60, dtype=torch.float64),
+        )
+        x = torch.cat([even, far])
+
+        def start(values: Tensor) -> float:
+            near_end = ((values - values[-1]).abs() <= tolerance * values[-1].abs()) & (values[-1] != 0)
+            others = (~near_end).nonzero()
+            first = int(others[-1]) + 1 if len(others) else 0
+            return x[first].item() if first < len(x) - 30 else math.inf
+
+        found = []
+        for one in self.functions:
+            values = one(x)
+            first = start(values)
+            whole = self.times and math.isinf(first)
+            found.append(_End(start(x * values) if whole else first, whole))
+        return tuple(found)
+
+    def divided(self, up: bool, left_further: float, ends: tuple["_End", ...]) -> Iterator[_Division]:
+        """Ways to divide the intervals among the sides: so that they reach about as far, or the left one so much further, or one to its end."""
+        starts = [one.start for one in ends]
+        end = 1.0 if up else 0.5
+        for scales in product(*[_scales(roots) for roots in self.roots]):
             shares = [scales[0], *(scale * left_further for scale in scales[1:])]
-            first = round(end + (COUNT - len(scales) * end) * shares[0] / sum(shares))
-            counts = (first, COUNT - first)[: len(scales)]
-            reaches = tuple((count - end - 1e-5) / scale for count, scale in zip(counts, scales, strict=True))
-            middles = all(
-                abs(root * scale - round(root * scale)) < 1e-4
-                for scale, roots, reach in zip(scales, self.roots, reaches, strict=True)
-                for root in roots
-                if root < reach
-            )
-            if _LEAST < min(reaches) * left_further < _MOST and middles:
-                yield tuple(map(Side, self.functions, scales, counts, self.roots)), reaches
+            firsts = {round(end + (COUNT - len(scales) * end) * shares[0] / sum(shares))}
+            if len(scales) == 2:
+                firsts |= {
+                    abs(side * COUNT - math.ceil(start * scale + end + 1e-4))
+                    for side, (start, scale) in enumerate(zip(starts, scales, strict=True))
+                    if start < COUNT
+                }
+            for first in sorted(firsts):
+                counts = (first, COUNT - first)[: len(scales)]
+                if min(counts) < 2:
+                    continue
+                reaches = tuple((count - end - 1e-5) / scale for count, scale in zip(counts, scales, strict=True))
+                middles = all(
+                    abs(root * scale - round(root * scale)) < 1e-4
+                    for scale, roots, reach in zip(scales, self.roots, reaches, strict=True)
+                    for root in roots
+                    if root < reach
+                )
+                constant = tuple(reach >= start for reach, start in zip(reaches, starts, strict=True))
+                sides = tuple(map(Side, self.functions, scales, counts, self.roots))
+                found = _Division(sides, reaches, constant, tuple(one.whole for one in ends))
+                if middles and (all(constant) or _LEAST < found.reach * left_further < _MOST):
+                    yield found
 
-    def limited(self, table: Pieces, reaches: tuple[float, ...]) -> Near:
+    def limited(self, table: Pieces, division: _Division) -> Near:
         """The pieces with the limits within which they tell the function: none on a side where it is constant beyond them."""
-        limits = []
-        for one, reach in zip(self.functions, reaches, strict=True):
-            beyond = table.last * torch.logspace(0, 12, 25, dtype=torch.float64)
-            end = one(beyond[:1])
-            constant = reach >= table.last and ((one(beyond) - end).abs() <= _CONSTANT * end.abs()).all()
-            limits.append(_LARGEST if constant else min(pieces.below(reach), table.last))
-        return Near(table, len(self.functions) == 2, self.times, -limits[-1], limits[0], self.squared)
+        sides = list(zip(table.lasts, division.constant, division.whole, strict=True))
+        limits = [_LARGEST if constant else last for last, constant, _ in sides]
+        ends = [last if constant and whole else None for last, constant, whole in sides]
+        least = None if ends[-1] is None else -ends[-1]
+        if all(limit != _LARGEST or end is not None for limit, end in zip(limits, ends, strict=True)):
+            table = table._replace(lasts=(_LARGEST,) * len(sides))  # nothing from beyond them comes there
+        return Near(table, len(sides) == 2, self.times, -limits[-1], limits[0], self.squared, least=least, most=ends[0])
 
 
-def _scales(roots: tuple[float, ...], left_further: float) -> tuple[float, ...]:
+def _scales(roots: tuple[float, ...]) -> tuple[float, ...]:
     """Scales that take the first of the roots to a whole number, as float32 has them."""
     known = [root for root in roots if root > 0]
     if known:
         return tuple(torch.arange(1, COUNT).div(known[0]).float().tolist())
-    return _SCALES if left_further == 1 else (*_SCALES, 6.0, 8.0)
+    return _SCALES
 
 
 class _Rooted(NamedTuple):

@@ -204,14 +204,31 @@ inline at::vec::VectorizedN<float, 2> widened(const at::vec::Vectorized<at::BFlo
   return result;
 }
 
+// The processor's own step, where it has one, takes the smallest numbers for 0: then `steps` are taken instead.
+template <typename Steps>
+inline at::vec::Vectorized<at::BFloat16> narrowed_by(const at::vec::VectorizedN<float, 2>& x, const Steps& steps) {
+#if defined(__AVX512BF16__)
+  constexpr int kDenormal = 0x20;
+  if (!__builtin_expect(_mm512_fpclass_ps_mask(x[0], kDenormal) | _mm512_fpclass_ps_mask(x[1], kDenormal), 0))
+    return reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(x[1], x[0]));
+#endif
+  return steps(x);
+}
+
 inline at::vec::Vectorized<at::BFloat16> narrowed(const at::vec::VectorizedN<float, 2>& x) {
-  alignas(64) constexpr uint16_t kOrder[32] = {1,  3,  5,  7,  9,  11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31,
-                                               33, 35, 37, 39, 41, 43, 45, 47, 49, 51, 53, 55, 57, 59, 61, 63};
-  const auto rounded = [](const at::vec::Vectorized<float>& some) {
-    const __m512i bits = _mm512_castps_si512(some), below = _mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff));
-    return _mm512_mask_add_epi32(below, _mm512_test_epi32_mask(bits, _mm512_set1_epi32(0x10000)), bits, _mm512_set1_epi32(0x8000));
-  };
-  return _mm512_permutex2var_epi16(rounded(x[0]), _mm512_load_si512(kOrder), rounded(x[1]));
+  return narrowed_by(x, [](const at::vec::VectorizedN<float, 2>& x) -> at::vec::Vectorized<at::BFloat16> {
+    alignas(64) constexpr uint16_t kOrder[32] = {1,  3,  5,  7,  9,  11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31,
+                                                 33, 35, 37, 39, 41, 43, 45, 47, 49, 51, 53, 55, 57, 59, 61, 63};
+    const auto rounded = [](const at::vec::Vectorized<float>& some) {
+      const __m512i bits = _mm512_castps_si512(some), below = _mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff));
+      return _mm512_mask_add_epi32(below, _mm512_test_epi32_mask(bits, _mm512_set1_epi32(0x10000)), bits, _mm512_set1_epi32(0x8000));
+    };
+    return _mm512_permutex2var_epi16(rounded(x[0]), _mm512_load_si512(kOrder), rounded(x[1]));
+  });
+}
+
+inline at::vec::Vectorized<at::BFloat16> narrowed_any(const at::vec::VectorizedN<float, 2>& x) {  // whatever bits NaN has
+  return narrowed_by(x, at::vec::convert<at::BFloat16, 1, float, 2>);
 }
 #else
 inline at::vec::VectorizedN<float, 2> widened(const at::vec::Vectorized<at::BFloat16>& x) {
@@ -221,13 +238,15 @@ inline at::vec::VectorizedN<float, 2> widened(const at::vec::Vectorized<at::BFlo
 inline at::vec::Vectorized<at::BFloat16> narrowed(const at::vec::VectorizedN<float, 2>& x) {
   return at::vec::convert<at::BFloat16, 1, float, 2>(x);
 }
+
+inline at::vec::Vectorized<at::BFloat16> narrowed_any(const at::vec::VectorizedN<float, 2>& x) { return narrowed(x); }
 #endif
 
-// Pieces of polynomials; see activations/_pieces.py. With `two` sides the sign of `side` decides between the scales and between the intervals
-// before number `left` and those from it on.
+// Pieces of polynomials; see activations/_pieces.py. With `two` sides the sign of `side` decides between the scales, between the last numbers
+// before they are constant, and between the intervals before number `left` and those from it on.
 template <int N, bool careful, bool shifted, bool up>
 struct Pieces {
-  float scale, left_scale, last;
+  float scale, left_scale, last, left_last;
   int left;
   float coefficients[N][32], low[careful ? 32 : 1], shifts[shifted ? 32 : 1];
 };
@@ -253,9 +272,11 @@ inline Vector piece(const Pieces<N, careful, shifted, up>& table, Vector rest, F
 template <Part part, bool two, int N, bool careful, bool shifted, bool up>
 inline float pieces(const Pieces<N, careful, shifted, up>& table, float x, float side) {
   const bool on_left = two && std::signbit(side);
-  const float within = x > table.last ? table.last : x, scale = on_left ? table.left_scale : table.scale;
-  const int whole = std::isnan(within) ? 0 : static_cast<int>(up ? std::ceil(within * scale) : std::nearbyint(within * scale));
-  const int place = whole + (on_left ? table.left : 0);
+  const float last = on_left ? table.left_last : table.last, scale = on_left ? table.left_scale : table.scale;
+  const float within = x > last ? last : x;
+  const float product = within * scale;
+  const int whole = std::abs(product) < 0x1p24f ? static_cast<int>(up ? std::ceil(product) : std::nearbyint(product)) : 0;  // of NaN too
+  const int place = (whole + (on_left ? table.left : 0)) & 31;
   return piece<part>(
       table, std::fma(within, scale, -static_cast<float>(whole)), [place](const float* row) { return row[place]; },
       [](float a, float b, float c) { return std::fma(a, b, c); });
@@ -265,20 +286,33 @@ template <Part part, bool two, int N, bool careful, bool shifted, bool up>
 inline at::vec::Vectorized<float> pieces(
     const Pieces<N, careful, shifted, up>& table, const at::vec::Vectorized<float>& x, const at::vec::Vectorized<float>& side) {
 #if defined(CPU_CAPABILITY_AVX512)
-  const __m512 within = _mm512_min_ps(_mm512_set1_ps(table.last), x);
   const __mmask16 on_left = two ? _mm512_movepi32_mask(_mm512_castps_si512(side)) : 0;
-  __m512 scale = _mm512_set1_ps(table.scale);
-  if (two && table.left_scale != table.scale) scale = _mm512_mask_blend_ps(on_left, scale, _mm512_set1_ps(table.left_scale));
-  const __m512 product = _mm512_mul_ps(within, scale);
-  const __m512i whole = up ? _mm512_cvt_roundps_epi32(product, _MM_FROUND_TO_POS_INF | _MM_FROUND_NO_EXC) : _mm512_cvtps_epi32(product);
-  const __m512 rest = _mm512_fmsub_ps(within, scale, _mm512_cvtepi32_ps(whole));
+  const auto of_side = [on_left](float right, float left) {
+    const __m512 same = _mm512_set1_ps(right);
+    return two && left != right ? _mm512_mask_blend_ps(on_left, same, _mm512_set1_ps(left)) : same;
+  };
+  __m512 within = x;
+  if (table.last < std::numeric_limits<float>::max()) within = _mm512_min_ps(of_side(table.last, table.left_last), x);
+  const __m512 scale = of_side(table.scale, table.left_scale);
+  constexpr int rounding = (up ? _MM_FROUND_TO_POS_INF : _MM_FROUND_TO_NEAREST_INT) | _MM_FROUND_NO_EXC;
+  __m512i whole;
+  __m512 number;  // the same
+  if constexpr (N <= 5) {  // one step less, of the kind that polynomials are made of
+    const __m512 shift = _mm512_set1_ps(0x1.8p23f), sum = _mm512_fmadd_round_ps(within, scale, shift, rounding);
+    whole = _mm512_castps_si512(sum), number = _mm512_sub_ps(sum, shift);
+  } else {
+    whole = _mm512_cvt_roundps_epi32(_mm512_mul_ps(within, scale), rounding), number = _mm512_cvtepi32_ps(whole);
+  }
+  const __m512 rest = _mm512_fmsub_ps(within, scale, number);
   const __m512i place = two ? _mm512_mask_add_epi32(whole, on_left, whole, _mm512_set1_epi32(table.left)) : whole;
   return piece<part>(
       table, rest, [place](const float* row) { return _mm512_permutex2var_ps(_mm512_loadu_ps(row), place, _mm512_loadu_ps(row + 16)); },
       [](__m512 a, __m512 b, __m512 c) { return _mm512_fmadd_ps(a, b, c); });
 #elif defined(CPU_CAPABILITY_AVX2)
-  const __m256 within = _mm256_min_ps(_mm256_set1_ps(table.last), x);
-  const __m256 scale = two ? _mm256_blendv_ps(_mm256_set1_ps(table.scale), _mm256_set1_ps(table.left_scale), side) : _mm256_set1_ps(table.scale);
+  const auto of_side = [&side](float right, float left) {
+    return two ? _mm256_blendv_ps(_mm256_set1_ps(right), _mm256_set1_ps(left), side) : _mm256_set1_ps(right);
+  };
+  const __m256 within = _mm256_min_ps(of_side(table.last, table.left_last), x), scale = of_side(table.scale, table.left_scale);
   const __m256 product = _mm256_mul_ps(within, scale);
   const __m256i whole = _mm256_cvtps_epi32(up ? _mm256_ceil_ps(product) : product);
   const __m256 rest = _mm256_fmsub_ps(within, scale, _mm256_cvtepi32_ps(whole));
@@ -309,40 +343,67 @@ inline at::vec::VectorizedN<float, Count> pieces(
 // Runs `near` over stretches of elements that lie between two limits, given by their bits in a type as wide as theirs, and `everywhere` over
 // the others. Numbers below 0 grow as unsigned numbers the further they are from it, the others as signed ones; NaN lies beyond all limits.
 template <typename Bits>
-inline bool within(const Bits* x, int64_t count, Bits least, Bits most) {
+struct Reach {
+  Bits least, most;
+
 #if defined(CPU_CAPABILITY_AVX512)
-  constexpr bool narrow = sizeof(Bits) == 2;
-  constexpr int64_t width = 64 / sizeof(Bits);
-  __m512i left = _mm512_setzero_si512(), right = left;
-  for (int64_t one = 0; one < count; one += width) {
-    const uint64_t there = ~uint64_t{0} >> (64 - std::min(width, count - one));
-    if constexpr (narrow) {
-      const __m512i some = _mm512_maskz_loadu_epi16(static_cast<__mmask32>(there), x + one);
-      left = _mm512_max_epu16(left, some), right = _mm512_max_epi16(right, some);
-    } else {
-      const __m512i some = _mm512_maskz_loadu_epi32(static_cast<__mmask16>(there), x + one);
-      left = _mm512_max_epu32(left, some), right = _mm512_max_epi32(right, some);
+  static constexpr bool narrow = sizeof(Bits) == 2;
+  static constexpr int64_t width = 64 / sizeof(Bits);
+  struct Furthest {
+    __m512i left = _mm512_setzero_si512(), right = left;
+    void meet(__m512i some) {
+      left = narrow ? _mm512_max_epu16(left, some) : _mm512_max_epu32(left, some);
+      right = narrow ? _mm512_max_epi16(right, some) : _mm512_max_epi32(right, some);
     }
+  };
+
+  bool holds(const Furthest& of) const {
+    if constexpr (narrow) return !(_mm512_cmpgt_epu16_mask(of.left, _mm512_set1_epi16(least)) | _mm512_cmpgt_epi16_mask(of.right, _mm512_set1_epi16(most)));
+    else return !(_mm512_cmpgt_epu32_mask(of.left, _mm512_set1_epi32(least)) | _mm512_cmpgt_epi32_mask(of.right, _mm512_set1_epi32(most)));
   }
-  if constexpr (narrow) return !(_mm512_cmpgt_epu16_mask(left, _mm512_set1_epi16(least)) | _mm512_cmpgt_epi16_mask(right, _mm512_set1_epi16(most)));
-  else return !(_mm512_cmpgt_epu32_mask(left, _mm512_set1_epi32(least)) | _mm512_cmpgt_epi32_mask(right, _mm512_set1_epi32(most)));
+
+  template <int64_t count>
+  bool holds_all(const Bits* x) const {
+    Furthest here, there;
+    for (int64_t one = 0; one < count; one += 2 * width) here.meet(_mm512_loadu_si512(x + one)), there.meet(_mm512_loadu_si512(x + one + width));
+    here.meet(there.left), here.meet(there.right);  // these are some of the elements
+    return holds(here);
+  }
+
+  bool holds_some(const Bits* x, int64_t count) const {
+    Furthest here;
+    for (int64_t one = 0; one < count; one += width) {
+      const uint64_t there = ~uint64_t{0} >> (64 - std::min(width, count - one));
+      if constexpr (narrow) here.meet(_mm512_maskz_loadu_epi16(static_cast<__mmask32>(there), x + one));
+      else here.meet(_mm512_maskz_loadu_epi32(static_cast<__mmask16>(there), x + one));
+    }
+    return holds(here);
+  }
 #else
-  using Signed = std::make_signed_t<Bits>;
-  return std::all_of(x, x + count, [=](Bits one) { return one <= least && static_cast<Signed>(one) <= static_cast<Signed>(most); });
+  bool holds_some(const Bits* x, int64_t count) const {
+    using Signed = std::make_signed_t<Bits>;
+    return std::all_of(x, x + count, [this](Bits one) { return one <= least && static_cast<Signed>(one) <= static_cast<Signed>(most); });
+  }
+  template <int64_t count>
+  bool holds_all(const Bits* x) const {
+    return holds_some(x, count);
+  }
 #endif
-}
+};
 
 using Loop = void (*)(void* const* inputs, void* const* outputs, int64_t rows, int64_t columns, bool past);
 
 template <typename Bits, int which, int results>
 inline void by_reach(Loop near, Loop everywhere, void* const* inputs, void* const* outputs, int64_t count, bool past, Bits least, Bits most) {
-  constexpr int64_t kStep = 64, kLongest = 2048;  // so that what has been looked at is still in the first-level cache
+  constexpr int64_t kStep = 64, kMany = 4 * kStep, kLongest = 2048;  // so that what has been looked at is still in the first-level cache
+  const Reach<Bits> reach{least, most};
   const Bits* x = static_cast<const Bits*>(inputs[which]);
   for (int64_t begin = 0, end = 0; begin < count; begin = end) {
-    const auto inside = [&] { return within(x + end, std::min(kStep, count - end), least, most); };
-    const bool first = inside();
-    do end = std::min(end + kStep, count);
-    while (end < count && end - begin < kLongest && inside() == first);
+    const int64_t last = std::min(count, begin + kLongest);
+    const auto inside = [&] { return reach.holds_some(x + end, std::min(kStep, count - end)); };
+    while (end + kMany <= last && reach.template holds_all<kMany>(x + end)) end += kMany;
+    const bool first = end > begin || inside();
+    while (end < last && inside() == first) end = std::min(end + kStep, count);
     void *from[which + 1], *to[results];
     for (int one = 0; one <= which; ++one) from[one] = static_cast<Bits*>(inputs[one]) + begin;
     for (int one = 0; one < results; ++one) to[one] = static_cast<Bits*>(outputs[one]) + begin;
