@@ -395,7 +395,7 @@ using Loop = void (*)(void* const* inputs, void* const* outputs, int64_t rows, i
 
 template <typename Bits, int which, int results>
 inline void by_reach(Loop near, Loop everywhere, void* const* inputs, void* const* outputs, int64_t count, bool past, Bits least, Bits most) {
-  constexpr int64_t kStep = 64, kMany = 4 * kStep, kLongest = 2048;  // so that what has been looked at is still in the first-level cache
+  constexpr int64_t kStep = 64, kMany = 4 * kStep, kLongest = 2 * kMany;  // so that memory is read evenly
   const Reach<Bits> reach{least, most};
   const Bits* x = static_cast<const Bits*>(inputs[which]);
   for (int64_t begin = 0, end = 0; begin < count; begin = end) {
