@@ -52,8 +52,8 @@ def test_slopes_keep_their_digits_at_their_roots(name):
     """The floats next to the root, by 50 digits: their slopes are some 1e-9."""
     found = near(variant(name), "slope", torch.float32)
     (place,) = [place for place, shift in enumerate(found.table.shifts) if shift][:1]
-    side = -1 if found.sides else 1
-    x = torch.tensor(side * (place - found.table.left * found.sides) / found.table.scales[-1])
+    number = -(place - found.table.left) if found.sides else place if not found.line or place < 16 else place - 32
+    x = torch.tensor(number / found.table.scales[-1])
     for _ in range(4):
         x = torch.nextafter(x, torch.tensor(-10.0))
     for _ in range(9):
@@ -134,7 +134,7 @@ def test_what_comes_to_something_is_told_everywhere_in_half_types(name):
 
 def test_far_on_the_side_that_is_constant_is_near():
     found = near(variant("gelu"), "value", torch.bfloat16)
-    assert found.low > -8 and found.high > 1e38 and found.table.lasts[0] < 4 < found.table.lasts[1]
+    assert found.line and found.low > -8 and found.high > 1e38 and found.ends[0] is None and found.ends[1] < 4
     x = torch.tensor([3.0, 100.0, 1e30])
     assert torch.equal(found.at(x).bfloat16(), x.bfloat16())
 

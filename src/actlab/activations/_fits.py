@@ -11,12 +11,17 @@ Function = Callable[[Tensor], Tensor]
 
 
 class Side(NamedTuple):
-    """A function of x >= 0, in so many intervals around the whole numbers that `scale` takes x to; and where it is 0."""
+    """A function in so many intervals around the whole numbers from `first` on that `scale` takes x to, and where it is 0. Of x >= 0 if `first` is 0."""
 
     function: Function
     scale: float
     intervals: int
     roots: tuple[float, ...] = ()
+    first: int = 0
+
+    def numbers(self) -> Tensor:
+        """The whole numbers."""
+        return torch.arange(self.first, self.first + self.intervals, dtype=torch.float64)
 
 
 class Fit(NamedTuple):
@@ -59,7 +64,7 @@ def fit(
     error = off - _best(off, places, sizes, range(1, degree + 1))[1]
     if free:
         terms, best = _best(off, places, sizes, range(degree + 1))
-        movable = (first != 0) & torch.cat([torch.arange(side.intervals) > 0 for side in sides])[:, None]
+        movable = (first != 0) & torch.cat([side.numbers() != 0 for side in sides])[:, None]
         error = torch.where(movable, off - best, error)
         first = torch.where(movable, first + terms[:, :1], first)
     if not (error.abs() / sizes).max() <= enough:
@@ -78,8 +83,9 @@ def _places(side: Side, degree: int, up: bool) -> tuple[Tensor, Tensor, Tensor]:
     nodes = 4 * degree + 4
     places = 0.5 * torch.cos(math.pi * (torch.arange(nodes, dtype=torch.float64) + 0.5) / nodes) - 0.5 * up
     places = places.expand(side.intervals, nodes)
-    places = torch.cat([places[:1].abs(), places[1:]])  # there is nothing left of 0
-    whole = torch.arange(side.intervals, dtype=torch.float64)[:, None]
+    if side.first == 0:
+        places = torch.cat([places[:1].abs(), places[1:]])  # there is nothing left of 0
+    whole = side.numbers()[:, None]
     return side.function(whole / side.scale), side.function((whole + places) / side.scale), places
 
 
@@ -90,9 +96,10 @@ def _roots(side: Side) -> tuple[Tensor, Tensor]:
         torch.zeros(side.intervals, 1, dtype=torch.bool),
     )
     for root in side.roots:
-        interval = round(root * side.scale)
-        if interval < side.intervals:
-            shifts[interval], rooted[interval] = root * side.scale - interval, True
+        number = round(root * side.scale)
+        interval = number - side.first
+        if 0 <= interval < side.intervals:
+            shifts[interval], rooted[interval] = root * side.scale - number, True
     return shifts, rooted
 
 

@@ -25,7 +25,8 @@ class Pieces(NamedTuple):
     With sides there are two scales and two last x, and the intervals from `left` on, which count from 0 again, are for the left one. With `up` interval
     i is where scale x lies between i - 1 and i: of a function that falls, no terms cancel there. `low` is what rounding has left out of
     coefficients[0], empty where that does not matter; `shifts` what scale x - i is at a root of the function in that interval, to be
-    taken off so that every digit is kept near it, empty where there are none.
+    taken off so that every digit is kept near it, empty where there are none. Of one side that reaches left of 0, too, interval -1 is the
+    last one.
     """
 
     scales: tuple[float, ...]
@@ -40,7 +41,11 @@ class Pieces(NamedTuple):
     def of(cls, found: Fit, sides: tuple[Side, ...], lasts: Iterable[float], *, up: bool = False) -> "Pieces":
         """Those of a fit."""
         scales, lasts = tuple(side.scale for side in sides), tuple(map(below, lasts))
-        return cls(scales, sides[0].intervals % COUNT, lasts, found.coefficients, found.low, found.shifts, up)
+        at_zero = -sides[0].first  # processors look up by the last digits: what belongs to -1 lies last
+        low, shifts, *rows = [
+            (*row[at_zero:], *row[:at_zero]) for row in (found.low, found.shifts, *found.coefficients)
+        ]
+        return cls(scales, sides[0].intervals % COUNT, lasts, tuple(rows), low, shifts, up)
 
     def code(self, name: str) -> str:
         """It as a constant of C++."""
@@ -132,13 +137,9 @@ def sides(x: Tensor, side: Tensor, right: Function, left: Function, last: float,
     return _asked(x, side, _fitted((right, left), last, term=term))
 
 
-def looked_up(x: Tensor, pieces: Pieces, *, sides: bool, careful: bool = False) -> tuple[Tensor, Tensor | None]:
-    """The pieces at |x|, with `sides` of the side on which x lies: as a sum of two where they have low parts, the second small if `careful`."""
-    size = x.abs()
-    side = x if sides else size
-    if not pieces.low:
-        return _asked(size, side, pieces), None
-    return _pair(size, side, pieces, careful=careful)
+def looked_up(x: Tensor, side: Tensor, pieces: Pieces, *, careful: bool = False) -> tuple[Tensor, Tensor | None]:
+    """The pieces at x, of the side that the sign of `side` tells if that is not x: as a sum of two where they have low parts, the second small if `careful`."""
+    return _pair(x, side, pieces, careful=careful) if pieces.low else (_asked(x, side, pieces), None)
 
 
 def sides_as_pair(x: Tensor, side: Tensor, right: Function, left: Function, last: float) -> tuple[Tensor, Tensor]:
