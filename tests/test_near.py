@@ -132,6 +132,18 @@ def test_what_comes_to_something_is_told_everywhere_in_half_types(name):
     torch.testing.assert_close(found.at(ends.float()).bfloat16(), get(name)(ends), rtol=0, atol=0, equal_nan=True)
 
 
+@pytest.mark.parametrize("name, kind, dtype", [("swish", "value", torch.float32), ("mish", "slope", torch.float32)])
+def test_along_x_what_is_left_of_zero_lies_last(name, kind, dtype):
+    """A processor looks up by the last digits of a whole number, of which -1 has only ones; a negative scale counts from the right."""
+    found = near(variant(name), kind, dtype)
+    (scale,), first = found.table.scales, found.table.coefficients[0]
+    assert found.line and not found.sides and (scale < 0) == (kind == "value")
+    for number in (-15, -2, -1, 1, 2, 14):
+        x = torch.tensor([number / scale], dtype=torch.float64)
+        exact = get(name).evaluate(x, int(kind == "slope")).item() / (x.item() if kind == "value" else 1)
+        assert math.isclose(first[number % 32], exact, rel_tol=1e-6, abs_tol=1e-8)
+
+
 def test_far_on_the_side_that_is_constant_is_near():
     found = near(variant("gelu"), "value", torch.bfloat16)
     assert found.line and found.low > -8 and found.high > 1e38 and found.ends[0] is None and found.ends[1] < 4
