@@ -49,16 +49,14 @@ class Near(NamedTuple):
 
     def at(self, x: Tensor) -> Tensor:
         """It at x of float32."""
-        inner = _clamped(x, *self.ends)
-        x = _clamped(x, self.least, self.most)
-        inner = inner if self.line else x
-        size = inner if self.line else inner.abs()
-        first, rest = pieces.looked_up(size, inner if self.sides else size, self.table, careful=self.careful)
+        factor = _clamped(x, self.least, self.most)
+        place = _clamped(x, *self.ends) if self.line else factor.abs()
+        first, rest = pieces.looked_up(place, factor if self.sides else place, self.table, careful=self.careful)
         if self.squared:
             return first * first
         if rest is None:
-            return x * first if self.times else first
-        return fma(x, first, x * rest) if self.times else first + rest
+            return factor * first if self.times else first
+        return fma(factor, first, factor * rest) if self.times else first + rest
 
     @property
     def everywhere(self) -> bool:
@@ -164,7 +162,7 @@ def _suffices(
     ]
     worst = _WORST_ALONG if found.line else _WORST
     low, high = max(found.low, -10), min(found.high, 10)
-    for count in (10_000, 400_000):
+    for count in (10_000, 60_000, 400_000):
         x = torch.rand(count, generator=torch.Generator().manual_seed(0), dtype=torch.float32)
         x = torch.cat([low + (high - low) * x[::2], 2 * x[1::2] - 1])  # errors change fastest near 0
         x = torch.cat([x, x.new_zeros(1), *near_roots]).clamp(found.low, found.high)
