@@ -35,6 +35,23 @@ class Division(NamedTuple):
     constant: tuple[bool, ...]
     whole: tuple[bool, ...]
 
+    @classmethod
+    def of(cls, sides: tuple[Side, ...], reaches: tuple[float, ...], ends: tuple[End, ...]) -> "Division":
+        """With these ends of the functions."""
+        constant = tuple(reach >= one.start for reach, one in zip(reaches, ends, strict=True))
+        return cls(sides, reaches, constant, tuple(one.whole for one in ends))
+
+    def useful(self, left_further: float = 1.0) -> bool:
+        """Whether it reaches far enough, the left side so much further, and has roots in the middle of intervals."""
+        spans = [(-self.reaches[1], self.reaches[0])] if self.line else [(-1.0, reach) for reach in self.reaches]
+        middles = all(
+            abs(root * side.scale - round(root * side.scale)) < 1e-4
+            for side, (low, high) in zip(self.sides, spans, strict=True)
+            for root in side.roots
+            if low < root < high
+        )
+        return middles and (all(self.constant) or _LEAST < self.reach * left_further < _MOST)
+
     @property
     def line(self) -> bool:
         """Whether it is one function of x."""
@@ -124,16 +141,9 @@ class Shape(NamedTuple):
                 if min(counts) < 2:
                     continue
                 reaches = tuple((count - end - 1e-5) / scale for count, scale in zip(counts, scales, strict=True))
-                middles = all(
-                    abs(root * scale - round(root * scale)) < 1e-4
-                    for scale, roots, reach in zip(scales, self.roots, reaches, strict=True)
-                    for root in roots
-                    if root < reach
-                )
-                constant = tuple(reach >= start for reach, start in zip(reaches, starts, strict=True))
                 sides = tuple(map(Side, self.functions, scales, counts, self.roots))
-                found = Division(sides, reaches, constant, tuple(one.whole for one in ends))
-                if middles and (all(constant) or _LEAST < found.reach * left_further < _MOST):
+                found = Division.of(sides, reaches, ends)
+                if found.useful(left_further):
                     yield found
 
     def lines(self, ends: tuple["End", ...], *, careful: bool) -> Iterator[Division]:
@@ -156,13 +166,9 @@ class Shape(NamedTuple):
                 if min(counts) < 1:
                     continue
                 reaches = tuple((count + beyond - 1e-5) / scale for count, beyond in zip(counts, more, strict=True))
-                constant = tuple(reach >= one.start for reach, one in zip(reaches, ends, strict=True))
                 side = Side(along, -scale if mirror else scale, COUNT, roots, -counts[not mirror])
-                found = Division((side,), reaches, constant, tuple(one.whole for one in ends))
-                middles = all(
-                    abs(root * scale - round(root * scale)) < 1e-4 for root in roots if -reaches[1] < root < reaches[0]
-                )
-                if middles and (all(constant) or _LEAST < found.reach < _MOST):
+                found = Division.of((side,), reaches, ends)
+                if found.useful():
                     yield found
 
 
