@@ -4,11 +4,14 @@ import ctypes
 
 import pytest
 import torch
+from torch._inductor.codecache import CppCodeCache
 
 from actlab import kernels
 from actlab.activations import get
-from actlab.kernels._forms import sources
-from actlab.kernels._lowering import PREFIX
+from actlab.activations._calculus import wide
+from actlab.activations._numerics import arithmetic
+from actlab.kernels._forms import _curve, sources
+from actlab.kernels._lowering import PREFIX, Argument, source
 from actlab.kernels._past import past_the_caches
 from actlab.kernels._run import variant_of
 
@@ -16,8 +19,6 @@ pytestmark = pytest.mark.skipif(kernels.library() is None, reason="no compiler")
 
 
 def compiled(name, dtype):
-    from torch._inductor.codecache import CppCodeCache
-
     entry = get(name)
     learnt = [torch.tensor(value) if key in entry.learnt else value for key, value in entry.values().items()]
     return CppCodeCache.load(PREFIX + "".join(sources(variant_of(entry, learnt), dtype).values()), device_type="cpu")
@@ -58,11 +59,29 @@ def test_the_same_bits(name, dtype):
 
 def test_only_the_first_output_of_one_loop_goes_past():
     text = sources(variant_of(get("gelu"), []), torch.bfloat16)["sided"]
-    assert "actlab::put(" in text and "store(out_ptr1" in text
-    assert all(", out_ptr0 + " in one for one in text.split("actlab::put(")[1:])
+    assert "actlab::put<" in text and "store(out_ptr1" in text
+    assert all(", out_ptr0 + " in one for one in text.split("actlab::put<")[1:])
     rows = sources(variant_of(get("prelu"), [torch.tensor(0.25)]), torch.float32, rows=True)
-    assert rows and not any("actlab::put(" in one for one in rows.values()), "rows may begin anywhere"
-    assert past_the_caches("no loop", []) == ("no loop", "")
+    assert rows and not any("actlab::put" in one for one in rows.values()), "rows may begin anywhere"
+    assert past_the_caches("no loop", "out_ptr0") == ("no loop", "")
+
+
+def test_a_vector_that_is_filled_in_part_is_stored_in_part():
+    """Some loops, of second derivatives of long formulas, take half a vector of a half type at a time."""
+    variant, given = variant_of(get("phish"), []), Argument(torch.bfloat16)
+    with arithmetic("plain"):
+        code = source("curve_kernel", _curve(variant, wide), [given, given])
+    assert "actlab::put<16>(" in code or torch.backends.cpu.get_cpu_capability() != "AVX512"
+    library = CppCodeCache.load(PREFIX + code, device_type="cpu")
+    x, g = (torch.linspace(-3, 3, 80).bfloat16() for _ in range(2))
+    for count in (16, 48, 64, 70):
+        found = []
+        for past in (False, True):
+            y = torch.full((160,), 7.0).bfloat16()
+            run(library["curve_kernel"], [g, x], [y], count, past)
+            assert (y[count:] == 7).all() and (y[:count] != 7).all()
+            found.append(y)
+        assert torch.equal(*found)
 
 
 def test_large_results_are_right():

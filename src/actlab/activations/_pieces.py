@@ -48,12 +48,17 @@ class Pieces(NamedTuple):
         return cls(scales, sides[0].intervals % COUNT, lasts, tuple(rows), low, shifts, up)
 
     def code(self, name: str) -> str:
-        """It as a constant of C++."""
-        *rows, low, shifts = [
-            f"{{{', '.join(f'{one!r}f' for one in row or (0.0,))}}}"
-            for row in (*self.coefficients, self.low, self.shifts)
+        """It as a constant of C++; of powers of x where scales are powers of two, which rounds nothing."""
+        units = [
+            abs(self.scales[-1 if 0 < self.left <= place else 0]) if binary(self.scales) else 1.0
+            for place in range(COUNT)
         ]
-        truth = ["true" if one else "false" for one in (self.low, self.shifts, self.up)]
+        powers = [(row, power) for power, row in enumerate(self.coefficients)] + [(self.low, 0), (self.shifts, -1)]
+        *rows, low, shifts = [
+            f"{{{', '.join(f'{one * unit**power!r}f' for one, unit in zip(row or (0.0,), units, strict=bool(row)))}}}"
+            for row, power in powers
+        ]
+        truth = ["true" if one else "false" for one in (self.low, self.shifts, self.up, binary(self.scales))]
         table, ends = (
             ",\n".join(rows),
             ", ".join(f"{of[side]!r}f" for of in (self.scales, self.lasts) for side in (0, -1)),
@@ -86,6 +91,11 @@ class Pieces(NamedTuple):
             return ((rest * rest).float().double() * result + lost).float()
         last = _single(self.low) if part == "rest" else table[0]
         return (result.double() * rest + last[place]).float()
+
+
+def binary(scales: Iterable[float]) -> bool:
+    """Whether all are powers of two: a processor then finds an interval by a sum, and what is left of x by another."""
+    return all(math.frexp(abs(scale))[0] == 0.5 for scale in scales)
 
 
 def _single(given: object) -> Tensor:

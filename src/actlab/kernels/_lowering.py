@@ -14,6 +14,7 @@ from ..activations import _float32, _numerics
 from ..activations import _pieces as pieces
 from ._grouping import grouped
 from ._past import past_the_caches
+from ._rounding import inputs_to_ask, rounded_by_inputs
 
 TORCHS = "#include <torch/csrc/inductor/cpp_prefix.h>\n"
 PREFIX = TORCHS + (Path(__file__).parent / "elementary.h").read_text(encoding="utf-8")
@@ -118,12 +119,30 @@ def _source(name: str, function: Callable[..., Any], arguments: Sequence[Argumen
         .replace('extern "C"', "ACTLAB_WHOLE static")
     )
     body, tables = _pieces(body, name)
-    body, asks = past_the_caches(grouped(body), passed)
+    names = _parameters(body, passed)
+    asked = _asked(function, arguments)
+    if asked is not None and all(f"inputs[{one}]" in names for one in asked):
+        body = rounded_by_inputs(body, [names[f"inputs[{one}]"] for one in asked])
+    body, asks = past_the_caches(grouped(body), names["outputs[0]"])
     passed += [asks] if asks else []
     return (
         f"{tables}{body}\n{_HEAD.format(name)} "
         f"{{ {''.join(f'std::vector<double> {one}({size}); ' for one, size in steps.items())}{name}_loop({', '.join(passed)}); }}\n"
     )
+
+
+def _parameters(text: str, passed: Sequence[str]) -> dict[str, str]:
+    """What a loop calls what is passed to it."""
+    signature = re.search(r"_loop\((.*?)\)\n", text, re.S)
+    assert signature is not None
+    names = re.findall(r"(\w+)(?:,|$)", signature[1])
+    return {one.partition(")")[2]: name for one, name in zip(passed, names, strict=True)}
+
+
+def _asked(function: Callable[..., Any], arguments: Sequence[Argument]) -> tuple[int, ...] | None:
+    """Which inputs a loop may look at before it rounds to bfloat16; None where its results are looked at themselves."""
+    plain = all(one == Argument(torch.bfloat16) for one in arguments)
+    return inputs_to_ask(function, len(arguments)) if plain else None
 
 
 def _pieces(text: str, name: str) -> tuple[str, str]:

@@ -22,7 +22,7 @@ from ._variant import Variant
 
 _FAR = 5.9  # a reach
 _DEGREES = range(2, 10)
-_ENOUGH = {torch.float32: 4e-9, torch.float16: 1.5e-6, torch.bfloat16: 1.2e-5}  # of the value
+_ENOUGH = {torch.float32: 4e-9, torch.float16: 1.5e-6, torch.bfloat16: 3e-5}  # of the value
 _LOPSIDED = 1.7  # where one side falls too fast for that: the left one reaches so much further
 _LARGEST = torch.finfo(torch.float32).max
 # By how much of it a function may differ from what it comes to far away; the second of values that it is rounded to anyway.
@@ -116,7 +116,8 @@ def _clamped(x: Tensor, least: float | None, most: float | None) -> Tensor:
 def _steps(way: tuple[int, Division, bool]) -> tuple[float, float]:
     """What makes one way better than another: few steps, and of those alike a long reach."""
     degree, division, careful = way
-    return degree + 2 * careful + 2 * (len(division.sides) - 1) - (division.reach >= _FAR), -division.reach
+    steps = degree + 2 * careful + 2 * (len(division.sides) - 1) - 0.75 * division.binary
+    return steps - (division.reach >= _FAR), -division.reach
 
 
 def _limited(shape: Shape, table: Pieces, division: Division) -> Near:

@@ -16,11 +16,16 @@ inline Vector exponential(const Vector& x) {
 }
 
 // Stores a vector, with `past` so that it goes to memory without a place in the caches, where the processor would first read what it is to
-// overwrite. The vector must begin at a multiple of its length then, as all of `begins` do if it is aligned.
+// overwrite. The vector must begin at a multiple of its length then, as all of `begins` do if it is aligned. Of a vector that is filled in part
+// that part is stored, in the usual way.
 inline bool aligned(const void* begins) { return reinterpret_cast<uintptr_t>(begins) % 64 == 0; }
 
-template <typename T>
+template <int lanes = 0, typename T>
 inline void put(const at::vec::Vectorized<T>& x, T* to, [[maybe_unused]] bool past) {
+  if constexpr (lanes != 0 && lanes != at::vec::Vectorized<T>::size()) {
+    x.store(to, lanes);
+    return;
+  }
 #if defined(CPU_CAPABILITY_AVX512)
   if (past) {
     if constexpr (std::is_same_v<T, float>) _mm512_stream_ps(to, x);
@@ -230,6 +235,16 @@ inline at::vec::Vectorized<at::BFloat16> narrowed(const at::vec::VectorizedN<flo
 inline at::vec::Vectorized<at::BFloat16> narrowed_any(const at::vec::VectorizedN<float, 2>& x) {  // whatever bits NaN has
   return narrowed_by(x, at::vec::convert<at::BFloat16, 1, float, 2>);
 }
+
+// What is not too small for the processor's own step if none of these inputs is below 2^-63; see _rounding.py.
+template <typename... Inputs>
+inline at::vec::Vectorized<at::BFloat16> narrowed_by_inputs(const at::vec::VectorizedN<float, 2>& x, [[maybe_unused]] const Inputs&... inputs) {
+#if defined(__AVX512BF16__)
+  [[maybe_unused]] const __m512i large = _mm512_set1_epi16(0x6000);  // exponents of 2^-63 and above have one of these bits
+  if (!__builtin_expect((_mm512_testn_epi16_mask(inputs, large) | ... | 0u), 0)) return reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(x[1], x[0]));
+#endif
+  return narrowed(x);
+}
 #else
 inline at::vec::VectorizedN<float, 2> widened(const at::vec::Vectorized<at::BFloat16>& x) {
   return at::vec::convert<float, 2, at::BFloat16, 1>(x);
@@ -240,11 +255,17 @@ inline at::vec::Vectorized<at::BFloat16> narrowed(const at::vec::VectorizedN<flo
 }
 
 inline at::vec::Vectorized<at::BFloat16> narrowed_any(const at::vec::VectorizedN<float, 2>& x) { return narrowed(x); }
+
+template <typename... Inputs>
+inline at::vec::Vectorized<at::BFloat16> narrowed_by_inputs(const at::vec::VectorizedN<float, 2>& x, const Inputs&...) {
+  return narrowed(x);
+}
 #endif
 
 // Pieces of polynomials; see activations/_pieces.py. With `two` sides the sign of `side` decides between the scales, between the last numbers
-// before they are constant, and between the intervals before number `left` and those from it on.
-template <int N, bool careful, bool shifted, bool up>
+// before they are constant, and between the intervals before number `left` and those from it on. `binary` scales are powers of two: then
+// coefficients are those of powers of x, not of scale x, and a sum is all it takes to find an interval.
+template <int N, bool careful, bool shifted, bool up, bool binary>
 struct Pieces {
   float scale, left_scale, last, left_last;
   int left;
@@ -254,8 +275,8 @@ struct Pieces {
 // All of a polynomial; its first coefficient and all but that; its first two terms, rounded, and all but that.
 enum class Part { whole, first, rest, line, bend };
 
-template <Part part, typename Vector, int N, bool careful, bool shifted, bool up, typename Found, typename Fma>
-inline Vector piece(const Pieces<N, careful, shifted, up>& table, Vector rest, Found found, Fma fma) {
+template <Part part, typename Vector, int N, bool careful, bool shifted, bool up, bool binary, typename Found, typename Fma>
+inline Vector piece(const Pieces<N, careful, shifted, up, binary>& table, Vector rest, Found found, Fma fma) {
   if constexpr (part == Part::first) return found(table.coefficients[0]);
   if constexpr (shifted) rest = rest - found(table.shifts);
   if constexpr (part == Part::line) return fma(rest, found(table.coefficients[1]), found(table.coefficients[0]));
@@ -269,22 +290,22 @@ inline Vector piece(const Pieces<N, careful, shifted, up>& table, Vector rest, F
   else return fma(result, rest, found(table.coefficients[0]));
 }
 
-template <Part part, bool two, int N, bool careful, bool shifted, bool up>
-inline float pieces(const Pieces<N, careful, shifted, up>& table, float x, float side) {
+template <Part part, bool two, int N, bool careful, bool shifted, bool up, bool binary>
+inline float pieces(const Pieces<N, careful, shifted, up, binary>& table, float x, float side) {
   const bool on_left = two && std::signbit(side);
   const float last = on_left ? table.left_last : table.last, scale = on_left ? table.left_scale : table.scale;
   const float within = x > last ? last : x;
-  const float product = within * scale;
+  const float product = within * scale, unit = binary ? 1.0f / std::abs(scale) : 1.0f;
   const int whole = std::abs(product) < 0x1p24f ? static_cast<int>(up ? std::ceil(product) : std::nearbyint(product)) : 0;  // of NaN too
   const int place = (whole + (on_left ? table.left : 0)) & 31;
   return piece<part>(
-      table, std::fma(within, scale, -static_cast<float>(whole)), [place](const float* row) { return row[place]; },
+      table, std::fma(within, scale, -static_cast<float>(whole)) * unit, [place](const float* row) { return row[place]; },
       [](float a, float b, float c) { return std::fma(a, b, c); });
 }
 
-template <Part part, bool two, int N, bool careful, bool shifted, bool up>
+template <Part part, bool two, int N, bool careful, bool shifted, bool up, bool binary>
 inline at::vec::Vectorized<float> pieces(
-    const Pieces<N, careful, shifted, up>& table, const at::vec::Vectorized<float>& x, const at::vec::Vectorized<float>& side) {
+    const Pieces<N, careful, shifted, up, binary>& table, const at::vec::Vectorized<float>& x, const at::vec::Vectorized<float>& side) {
 #if defined(CPU_CAPABILITY_AVX512)
   const __mmask16 on_left = two ? _mm512_movepi32_mask(_mm512_castps_si512(side)) : 0;
   const auto of_side = [on_left](float right, float left) {
@@ -293,17 +314,26 @@ inline at::vec::Vectorized<float> pieces(
   };
   __m512 within = x;
   if (table.last < std::numeric_limits<float>::max()) within = _mm512_min_ps(of_side(table.last, table.left_last), x);
-  const __m512 scale = of_side(table.scale, table.left_scale);
   constexpr int rounding = (up ? _MM_FROUND_TO_POS_INF : _MM_FROUND_TO_NEAREST_INT) | _MM_FROUND_NO_EXC;
-  __m512i whole;
-  __m512 number;  // the same
-  if constexpr (N <= 5) {  // one step less, of the kind that polynomials are made of
-    const __m512 shift = _mm512_set1_ps(0x1.8p23f), sum = _mm512_fmadd_round_ps(within, scale, shift, rounding);
-    whole = _mm512_castps_si512(sum), number = _mm512_sub_ps(sum, shift);
+  __m512i whole;  // in the last digits, if not alone
+  __m512 rest;
+  if constexpr (binary) {
+    const __m512 shift = of_side(0x1.8p23f / std::abs(table.scale), 0x1.8p23f / std::abs(table.left_scale));
+    const bool mirrored = table.scale < 0;
+    const __m512 sum = mirrored ? _mm512_sub_round_ps(shift, within, rounding) : _mm512_add_round_ps(within, shift, rounding);
+    rest = mirrored ? _mm512_sub_ps(_mm512_sub_ps(shift, sum), within) : _mm512_sub_ps(within, _mm512_sub_ps(sum, shift));
+    whole = _mm512_castps_si512(sum);
   } else {
-    whole = _mm512_cvt_roundps_epi32(_mm512_mul_ps(within, scale), rounding), number = _mm512_cvtepi32_ps(whole);
+    const __m512 scale = of_side(table.scale, table.left_scale);
+    __m512 number;
+    if constexpr (N <= 5) {  // one step less, of the kind that polynomials are made of
+      const __m512 shift = _mm512_set1_ps(0x1.8p23f), sum = _mm512_fmadd_round_ps(within, scale, shift, rounding);
+      whole = _mm512_castps_si512(sum), number = _mm512_sub_ps(sum, shift);
+    } else {
+      whole = _mm512_cvt_roundps_epi32(_mm512_mul_ps(within, scale), rounding), number = _mm512_cvtepi32_ps(whole);
+    }
+    rest = _mm512_fmsub_ps(within, scale, number);
   }
-  const __m512 rest = _mm512_fmsub_ps(within, scale, number);
   const __m512i place = two ? _mm512_mask_add_epi32(whole, on_left, whole, _mm512_set1_epi32(table.left)) : whole;
   return piece<part>(
       table, rest, [place](const float* row) { return _mm512_permutex2var_ps(_mm512_loadu_ps(row), place, _mm512_loadu_ps(row + 16)); },
@@ -315,7 +345,8 @@ inline at::vec::Vectorized<float> pieces(
   const __m256 within = _mm256_min_ps(of_side(table.last, table.left_last), x), scale = of_side(table.scale, table.left_scale);
   const __m256 product = _mm256_mul_ps(within, scale);
   const __m256i whole = _mm256_cvtps_epi32(up ? _mm256_ceil_ps(product) : product);
-  const __m256 rest = _mm256_fmsub_ps(within, scale, _mm256_cvtepi32_ps(whole));
+  __m256 rest = _mm256_fmsub_ps(within, scale, _mm256_cvtepi32_ps(whole));
+  if constexpr (binary) rest = _mm256_mul_ps(rest, of_side(1.0f / std::abs(table.scale), 1.0f / std::abs(table.left_scale)));
   __m256i place = whole;
   if constexpr (two) place = _mm256_add_epi32(place, _mm256_and_si256(_mm256_srai_epi32(_mm256_castps_si256(side), 31), _mm256_set1_epi32(table.left)));
   place = _mm256_and_si256(place, _mm256_set1_epi32(31));  // of NaN too
@@ -332,9 +363,9 @@ inline at::vec::Vectorized<float> pieces(
 #endif
 }
 
-template <Part part, bool two, int N, bool careful, bool shifted, bool up, int Count>
+template <Part part, bool two, int N, bool careful, bool shifted, bool up, bool binary, int Count>
 inline at::vec::VectorizedN<float, Count> pieces(
-    const Pieces<N, careful, shifted, up>& table, const at::vec::VectorizedN<float, Count>& x, const at::vec::VectorizedN<float, Count>& side) {
+    const Pieces<N, careful, shifted, up, binary>& table, const at::vec::VectorizedN<float, Count>& x, const at::vec::VectorizedN<float, Count>& side) {
   at::vec::VectorizedN<float, Count> result;
   for (int one = 0; one < Count; ++one) result[one] = pieces<part, two>(table, x[one], side[one]);
   return result;
