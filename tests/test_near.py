@@ -8,7 +8,7 @@ import torch
 
 from actlab import kernels
 from actlab.activations import get
-from actlab.kernels._half import every
+from actlab.kernels._half import every, off_by
 from actlab.kernels._lowering import _bits
 from actlab.kernels._near import near
 from actlab.kernels._run import variant_of
@@ -71,14 +71,13 @@ def test_slopes_keep_their_digits_at_their_roots(name):
         assert abs(found.at(x).item() / float(exact) - 1) < 4e-7
 
 
-def test_a_square_keeps_the_stated_bound_and_its_roots():
-    found, entry = near(variant("snake"), "slope", torch.float32), get("snake")
-    assert found.squared and entry.bounds["slope"].floor == "1"
-    x = torch.empty(300_000).uniform_(found.low, found.high, generator=torch.Generator().manual_seed(5))
-    x = torch.cat([x, 2.356194490192345 * (1 + torch.logspace(-7, -1, 3000))])
-    exact = entry.evaluate(x.double(), 1)
-    assert ((found.at(x).double() - exact).abs() <= 4 * 2.0**-23 * exact.clamp(min=1)).all()
-    assert ulps(found.at(x), exact) < 8, "by a careless sum there would be no digit left near the roots"
+def test_a_square_is_for_half_types():
+    """It has twice the error of its root: in float32 more than slopes may have."""
+    found, x = near(variant("snake"), "slope", torch.bfloat16), every(torch.bfloat16)
+    assert found.squared
+    x = x[found.holds(x.float())]
+    assert off_by(found.at(x.float()), get("snake").evaluate(x.double(), 1), torch.bfloat16) < 0.51
+    assert near(variant("snake"), "slope", torch.float32) is None
 
 
 def test_parameters_that_are_numbers_have_their_own_and_those_that_learn_none():

@@ -98,6 +98,8 @@ class Activation:
     double: bool = False  # compute in float64, for terms that cancel
     # but kernels may compute float32 in itself, by the arithmetic of `_float32`: all of it, or the "value" alone
     single: bool | str = False
+    # or its "value" or "slope" up to some |x|, a formula in the parameters
+    single_up_to: dict[str, str] = field(default_factory=dict)
     # what kernels take by pieces of polynomials not far from 0, being smooth but for 0: "value", "slope", "half value" (of half types alone)
     pieces: tuple[str, ...] = ()
     surrogate: bool = False  # the slope is not the derivative, but one to train with

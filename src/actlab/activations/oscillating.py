@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor
 
+from . import _float32 as float32
 from . import _numerics as exact
 from ._catalogue import activation
 from ._spec import Bound, LearnablePositive
@@ -269,12 +270,13 @@ def _(x: Tensor) -> Tensor:
     formula="x + sin(a * x)^2 / a",
     source="Ziyin, Hartwig & Ueda 2020, Neural networks fail to learn periodic functions, arXiv:2006.08195",
     double=True,
+    single_up_to={"slope": "30 / a"},
     bounds={
         "value": Bound(4, "1", _ZEROS),
         "slope": Bound(4, "1", _ZEROS),
         "curve": Bound(4, "1", _ZEROS),
     },
-    pieces=("value", "slope"),
+    pieces=("value", "half slope"),
     zh="在输入上叠加周期波动，使网络能外推周期信号；a 为可学习的频率。",
     teaching=Teaching(
         good=Text(
@@ -304,6 +306,8 @@ def _wave(x: Tensor, a: float | Tensor) -> tuple[Tensor, Tensor]:
 
 @snake.slope
 def _(x: Tensor, a: float | Tensor) -> Tensor:
+    if exact.precision() == "fused" and x.dtype == torch.float32 and isinstance(a, float):
+        return float32.squared_sum_of_waves(x, a)
     sine, cosine = _wave(x, a)
     return (sine + cosine) * (sine + cosine)  # 1 + 2 sin(ax) cos(ax), which would lose its digits at the zeros
 

@@ -14,6 +14,7 @@ from ._lean import OUTPUT, lean
 from ._lowering import Argument, NoKernel, Split, source
 from ._near import Near, near
 from ._variant import Variant
+from ._within import Within, within
 
 FORMS = ("forward", "sided", "backward", "from_output", "from_sided", "curve", "forward_rows", "backward_rows")
 PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
@@ -62,10 +63,11 @@ def _sources(variant: Variant, dtype: torch.dtype) -> dict[str, str]:
         found[form] = source(f"{form}_kernel", function, arguments, by)
 
     value, slope, curve = (_widen(variant, dtype, kind) for kind in ("value", "slope", "curve"))
-    forward, by = _split(near(variant, "value", dtype), _near_forward, _forward(variant, value))
+    shorter = {kind: near(variant, kind, dtype) or within(variant, kind, dtype) for kind in ("value", "slope")}
+    forward, by = _split(shorter["value"], _near_forward, _forward(variant, value))
     with _arithmetic(value, dtype):
         add("forward", forward, [x] + [number] * count, by)
-    backward, by_slope = _split(near(variant, "slope", dtype), _near_backward, _backward(variant, slope, summed=True))
+    backward, by_slope = _split(shorter["slope"], _near_backward, _backward(variant, slope, summed=True))
     with _arithmetic(slope, dtype):
         add("backward", backward, [x, x] + [number] * count, by_slope)
     if not count:
@@ -157,16 +159,16 @@ def _backward(variant: Variant, widen: Widen, *, summed: bool) -> Callable[..., 
     return backward
 
 
-def _near_forward(of: Near) -> Callable[..., Tensor]:
+def _near_forward(of: Near | Within) -> Callable[..., Tensor]:
     return lambda x: of.at(wide(x)).to(x.dtype)
 
 
-def _near_backward(of: Near) -> Callable[..., Tensor]:
+def _near_backward(of: Near | Within) -> Callable[..., Tensor]:
     return lambda g, x: (wide(g) * of.at(wide(x))).to(x.dtype)
 
 
 def _split(
-    of: Near | None, inside: Callable[[Near], Callable[..., Tensor]], outside: Callable[..., Any]
+    of: Near | Within | None, inside: Callable[[Near | Within], Callable[..., Tensor]], outside: Callable[..., Any]
 ) -> tuple[Callable[..., Any], Split | None]:
     """A function whose last argument is x, with the shorter way it takes where x lies near 0; and that way alone, for whole stretches."""
     if of is None:

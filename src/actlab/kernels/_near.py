@@ -15,7 +15,6 @@ from ..activations import _pieces as pieces
 from ..activations._fits import Side, fit
 from ..activations._float32 import fma
 from ..activations._pieces import Pieces
-from ..formula import parse
 from ._dividing import Division, Function, Shape
 from ._half import every, off_by
 from ._variant import Variant
@@ -83,8 +82,6 @@ def near(variant: Variant, kind: str, dtype: torch.dtype) -> Near | None:
     shape = Shape.of(evaluated, kinked=0.0 in entry.kinks, slope=kind == "slope")
     up = not any(shape.roots)  # at roots intervals must have theirs in the middle
     pairs = dtype == torch.float32 and kind == "value"
-    # A square has twice the error of its root: where that lies above the entry's stated bound near zeros, it is measured as that is.
-    floor = parse(entry.bounds[kind].floor).torch() if shape.squared and kind in entry.bounds else torch.zeros_like
     for further in (1.0, _LOPSIDED) if kind == "slope" else (1.0,):
         divisions = dict.fromkeys(
             one
@@ -104,7 +101,7 @@ def near(variant: Variant, kind: str, dtype: torch.dtype) -> Near | None:
             table = tables[place]
             if table is not None:
                 found = _limited(shape, table, division)._replace(careful=careful)
-                if _suffices(found, evaluated, kind, dtype, shape.roots, floor):
+                if _suffices(found, evaluated, kind, dtype, shape.roots):
                     return found
     return None
 
@@ -139,17 +136,9 @@ def _limited(shape: Shape, table: Pieces, division: Division) -> Near:
 
 
 def _suffices(
-    found: Near,
-    function: Function,
-    kind: str,
-    dtype: torch.dtype,
-    roots: tuple[tuple[float, ...], ...],
-    floor: Function,
+    found: Near, function: Function, kind: str, dtype: torch.dtype, roots: tuple[tuple[float, ...], ...]
 ) -> bool:
-    """Whether it is as good as rounded once, at every number of a half type, and of float32 nearly so throughout and beside the roots.
-
-    The error in float32 is one of the larger of the result and `floor`.
-    """
+    """Whether it is as good as rounded once, at every number of a half type, and of float32 nearly so throughout and beside the roots."""
     if dtype != torch.float32:
         x = every(dtype)
         x = x[found.holds(x.float())]
@@ -168,8 +157,7 @@ def _suffices(
         x = torch.cat([low + (high - low) * x[::2], 2 * x[1::2] - 1])  # errors change fastest near 0
         x = torch.cat([x, x.new_zeros(1), *near_roots]).clamp(found.low, found.high)
         exact = function(x.double())
-        size = torch.maximum(exact.abs(), floor(x.double())).clamp(min=torch.finfo(dtype).tiny)
-        unit = torch.exp2(size.log2().floor() - 23)
+        unit = torch.exp2(exact.abs().clamp(min=torch.finfo(dtype).tiny).log2().floor() - 23)
         if not ((found.at(x).double() - exact).abs() <= worst[kind] * unit).all():
             return False
     return True
