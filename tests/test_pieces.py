@@ -8,7 +8,9 @@ import torch
 
 from actlab import kernels
 from actlab.activations import _pieces as pieces
+from actlab.activations import get
 from actlab.activations._float32 import erf_ratio, tanh_ratio
+from actlab.activations._numerics import arithmetic
 from actlab.kernels._lowering import Argument, NoKernel, source
 
 
@@ -75,3 +77,21 @@ def test_in_kernels_they_stand_in_place_of_two_other_steps():
 def test_a_kernel_that_takes_those_steps_itself_is_refused():
     with pytest.raises(NoKernel, match="outside of vectors"):
         source("planted_kernel", lambda x: torch.hypot(x, x + 1), [Argument(torch.float32)])
+
+
+@pytest.mark.parametrize(
+    "name, low, high", [("softplus", 0.0, 40.0), ("log_sigmoid", -40.0, 0.0), ("arctan", -1.57, 1.57)]
+)
+def test_slopes_from_outputs_in_kernels(name, low, high):
+    """Within 1e-6 of what float64 makes of the output; at its ends what is true there."""
+    body = get(name).bodies["from_output"]
+    values = tuple(get(name).values().values())
+    y = torch.linspace(low, high, 100_001, dtype=torch.float64)
+    y = torch.cat([y, low + (high - low) * torch.logspace(-30, -3, 1000, dtype=torch.float64)]).float()
+    with arithmetic("plain"):
+        found = body(y, *values)
+        ends = body(torch.tensor([0.0, math.inf if high == 40 else -math.inf, math.nan]), *values)
+    torch.testing.assert_close(found.double(), body(y.double(), *values), rtol=1e-6, atol=2.5e-7 * (name == "arctan"))
+    if name != "arctan":
+        assert ends[:2].tolist() == [0.0, 1.0]
+    assert ends[2].isnan()

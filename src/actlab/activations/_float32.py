@@ -35,6 +35,10 @@ _EXP = (
 )
 # (sin(r) - r) / r^3 by powers of r^2, r < pi/4, within 1.2e-9 of sin(r)
 _SINE = (-0.166666546, 0.00833215958, -0.000195151194)
+# (sin(d) / d)^2 by powers of d^2, d < pi/2, within 1.4e-8
+_SINE_RATIO_SQUARED = (
+    1.0, -0.33333298563957214, 0.044442903250455856, -0.003172097494825721, 0.00013921354548074305, -3.6095025279792026e-06,
+)  # fmt: skip
 # (tanh(z) - z) / z^3 by powers of z^2, z < 0.6, within 2.7e-9
 _TANH = (-0.3333329927209314, 0.13331958243212488, -0.05378668360468984, 0.020805384679219722, -0.005905868500975783)
 # (z - tanh(z)) / z^3 by powers of z^2, z < 1.2, within 7.6e-10: the first coefficient as a float32 with its rest, and the others
@@ -101,6 +105,12 @@ def log1p_ratio(x: Tensor) -> Tensor:
     """ln(1 + x) / x of float64."""
     x = x.clamp(min=1e-17)
     return torch.log1p(x) / x
+
+
+def expm1_ratio(t: Tensor) -> Tensor:
+    """(1 - exp(-t)) / t."""
+    t = t.clamp(min=1e-9)
+    return -torch.expm1(-t) / t
 
 
 def odd(x: Tensor, ratio: Callable[[Tensor], Tensor], last: float, limit: float = 1.0) -> Tensor:
@@ -256,6 +266,20 @@ def log_cosh(x: Tensor) -> Tensor:
     """ln(cosh(x / 2)) for |x| below 1."""
     square = x * x
     return square * polynomial(square, _LOG_COSH)
+
+
+def one_less_exp(t: Tensor) -> Tensor:
+    """1 - exp(-t) for t >= 0, within 4e-7 of it."""
+    last = 15.75  # with it, intervals are halves; from there on it is 1
+    near = t * pieces.along(t, expm1_ratio, last, enough=4e-7)
+    return torch.where(t >= last, 1.0, near)
+
+
+def cosine_squared(y: Tensor) -> Tensor:
+    """cos(y)^2 for |y| up to pi/2, within 1e-7 of it."""
+    left = (_HALF_PI - y.abs()) - _HALF_PI_REST
+    square = left * left
+    return square * polynomial(square, _SINE_RATIO_SQUARED)
 
 
 def rough_expm1(x: Tensor) -> Tensor:

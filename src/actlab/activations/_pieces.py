@@ -129,9 +129,9 @@ def in_one_step() -> bool:
     return isinstance(pick_vec_isa(), VecAVX512)
 
 
-def along(x: Tensor, function: Function, last: float) -> Tensor:
-    """function(x) for x >= 0, which is function(last) beyond `last`."""
-    return _asked(x, x, _fitted((function,), last))
+def along(x: Tensor, function: Function, last: float, *, enough: float = _ENOUGH) -> Tensor:
+    """function(x) for x >= 0, which is function(last) beyond `last`; up to `enough` of it."""
+    return _asked(x, x, _fitted((function,), last, enough=enough))
 
 
 def along_as_pair(x: Tensor, function: Function, last: float) -> tuple[Tensor, Tensor]:
@@ -194,7 +194,9 @@ def _operation() -> Callable[[Tensor, Tensor, float], Tensor]:
 
 
 @cache
-def _fitted(functions: tuple[Function, ...], last: float, *, low: bool = False, term: bool = False) -> Pieces:
+def _fitted(
+    functions: tuple[Function, ...], last: float, *, low: bool = False, term: bool = False, enough: float = _ENOUGH
+) -> Pieces:
     """Pieces of one function, or of one for the right and one for the left, of the lowest degree that is good enough."""
     from torch.utils._python_dispatch import _disable_current_modes
 
@@ -203,11 +205,10 @@ def _fitted(functions: tuple[Function, ...], last: float, *, low: bool = False, 
     sides = tuple(Side(function, scale, count) for function in functions)
     with _disable_current_modes(), torch._C.DisableTorchFunction(), torch.no_grad():  # a kernel is being traced
         for degree in range(2, _MOST + 1):
-            enough = _ENOUGH if degree < _MOST else 3 * _ENOUGH
-            found = fit(sides, degree, enough, low=low, term=term)
+            found = fit(sides, degree, enough if degree < _MOST else 3 * enough, low=low, term=term)
             if found is not None:
                 return Pieces.of(found, sides, [last] * len(sides))
-    raise ValueError(f"expected a function that polynomials of degree {_MOST} tell within {3 * _ENOUGH}; got another")
+    raise ValueError(f"expected a function that polynomials of degree {_MOST} tell within {3 * enough}; got another")
 
 
 def _scale(last: float, count: int) -> float:

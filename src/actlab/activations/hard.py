@@ -214,8 +214,8 @@ def _(x: Tensor) -> Tensor:
 @hard_swish.from_output_and_side
 def _(y: Tensor, rising: Tensor) -> Tensor:
     steep = torch.sqrt((9 + 24 * y).clamp(min=0)) / 6
-    right = torch.where(y < 3, steep, torch.ones_like(y))
-    return torch.where(rising, right, torch.where(y < 0, -steep, torch.zeros_like(y)))
+    right = torch.where(y >= 3, torch.ones_like(y), steep)  # in this order NaN stays one
+    return torch.where(rising, right, torch.where(y >= 0, torch.zeros_like(y), -steep))
 
 
 @hard_swish.curve

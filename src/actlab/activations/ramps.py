@@ -43,7 +43,7 @@ def _(x: Tensor, b: float) -> Tensor:
 
 @softplus.from_output()
 def _(y: Tensor, b: float) -> Tensor:
-    return -torch.expm1(-b * y)
+    return float32.one_less_exp(b * y) if exact.is_kernel_in_float32(y) else -torch.expm1(-b * y)
 
 
 @softplus.curve
@@ -179,7 +179,7 @@ def _(x: Tensor) -> Tensor:
 
 @log_sigmoid.from_output()
 def _(y: Tensor) -> Tensor:
-    return -torch.expm1(y)
+    return float32.one_less_exp(-y) if exact.is_kernel_in_float32(y) else -torch.expm1(y)
 
 
 @log_sigmoid.curve
