@@ -119,6 +119,13 @@ def odd(x: Tensor, ratio: Callable[[Tensor], Tensor], last: float, limit: float 
     return (x * (first + rest)).clamp(-limit, limit)
 
 
+def short(b: float) -> tuple[float, float]:
+    """The 24 digits of a number that a float32 holds, and what is left."""
+    scaled = b * 536870913.0  # 2^29 + 1
+    high = scaled - (scaled - b)
+    return high, b - high
+
+
 def polynomial(x: Tensor, coefficients: Sequence[float]) -> Tensor:
     """coefficients[0] + coefficients[1] x + ... by Horner's rule."""
     result = torch.full_like(x, coefficients[-1])
@@ -305,7 +312,7 @@ def erf(x: Tensor) -> Tensor:
 
 def squared_sum_of_waves(x: Tensor, a: float) -> Tensor:
     """(sin(y) + cos(y))^2 = 2 sin(y + pi/4)^2 for y = a x up to 30 in size, to the last digits at its zeros too."""
-    known, rest = _digits(a)
+    known, rest = short(a)
     y = x * known
     turns = torch.round(y * (1 / (_HALF_PI - _HALF_PI_REST)) + 0.5)
     whole = turns - 0.5  # y + pi/4 is so many quarter turns and r
@@ -330,12 +337,6 @@ def squared_sum_of_waves(x: Tensor, a: float) -> Tensor:
 
 def _doubled(x: Tensor, b: float) -> Pair:
     """x b with twice the digits."""
-    first, rest = _digits(b)
+    first, rest = short(b)
     high = x * first
     return high, fma(x, first, -high) + x * rest
-
-
-def _digits(b: float) -> tuple[float, float]:
-    """The digits of a number that a float32 holds, and what is left."""
-    high = torch.tensor(b, dtype=torch.float32).item()
-    return high, b - high

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from . import _float32 as float32
+from ._float32 import short as short
 
 Number = float | Tensor
 Pair = tuple[Tensor, Number]  # the low part is the number 0 where there is none
@@ -71,13 +72,6 @@ def added(a: Tensor, b: float) -> Tensor:
         return a + b
     high, low = total(a, b)
     return high + low
-
-
-def short(b: float) -> tuple[float, float]:
-    """The 24 digits of a number that a float32 holds, and what is left."""
-    scaled = b * 536870913.0  # 2^29 + 1
-    high = scaled - (scaled - b)
-    return high, b - high
 
 
 def _halves(a: Number) -> tuple[Number, Number]:
