@@ -26,7 +26,7 @@ class Pieces(NamedTuple):
     i is where scale x lies between i - 1 and i: of a function that falls, no terms cancel there. `low` is what rounding has left out of
     coefficients[0], empty where that does not matter; `shifts` what scale x - i is at a root of the function in that interval, to be
     taken off so that every digit is kept near it, empty where there are none. Of one side that reaches left of 0, too, interval -1 is the
-    last one.
+    last one. With `direct` it is the sum of coefficients[k][i] x^k: a step or two less, and some digits of float32.
     """
 
     scales: tuple[float, ...]
@@ -36,29 +36,31 @@ class Pieces(NamedTuple):
     low: tuple[float, ...] = ()
     shifts: tuple[float, ...] = ()
     up: bool = False
+    direct: bool = False
 
     @classmethod
-    def of(cls, found: Fit, sides: tuple[Side, ...], lasts: Iterable[float], *, up: bool = False) -> "Pieces":
+    def of(
+        cls, found: Fit, sides: tuple[Side, ...], lasts: Iterable[float], *, up: bool = False, direct: bool = False
+    ) -> "Pieces":
         """Those of a fit."""
         scales, lasts = tuple(side.scale for side in sides), tuple(map(below, lasts))
         at_zero = -sides[0].first  # processors look up by the last digits: what belongs to -1 lies last
         low, shifts, *rows = [
             (*row[at_zero:], *row[:at_zero]) for row in (found.low, found.shifts, *found.coefficients)
         ]
-        return cls(scales, sides[0].intervals % COUNT, lasts, tuple(rows), low, shifts, up)
+        return cls(scales, sides[0].intervals % COUNT, lasts, tuple(rows), low, shifts, up, direct)
 
     def code(self, name: str) -> str:
         """It as a constant of C++; of powers of x where scales are powers of two, which rounds nothing."""
-        units = [
-            abs(self.scales[-1 if 0 < self.left <= place else 0]) if binary(self.scales) else 1.0
-            for place in range(COUNT)
-        ]
+        of_powers = binary(self.scales) and not self.direct
+        units = [abs(self.scales[-1 if 0 < self.left <= place else 0]) if of_powers else 1.0 for place in range(COUNT)]
         powers = [(row, power) for power, row in enumerate(self.coefficients)] + [(self.low, 0), (self.shifts, -1)]
         *rows, low, shifts = [
             f"{{{', '.join(f'{one * unit**power!r}f' for one, unit in zip(row or (0.0,), units, strict=bool(row)))}}}"
             for row, power in powers
         ]
-        truth = ["true" if one else "false" for one in (self.low, self.shifts, self.up, binary(self.scales))]
+        kinds = (self.low, self.shifts, self.up, binary(self.scales), self.direct)
+        truth = ["true" if one else "false" for one in kinds]
         table, ends = (
             ",\n".join(rows),
             ", ".join(f"{of[side]!r}f" for of in (self.scales, self.lasts) for side in (0, -1)),
@@ -72,11 +74,12 @@ class Pieces(NamedTuple):
         """Its value at x, not negative, of float32, or a part of it; the left side is where `side` has a minus sign, nowhere if it is x."""
         on_left = torch.signbit(side)
         last, scale = (torch.where(on_left, of[-1], of[0]) for of in (self.lasts, self.scales))
-        product = torch.where(x > last, last, x).double() * scale
+        within = torch.where(x > last, last, x)
+        product = within.double() * scale
         whole = (torch.ceil if self.up else torch.round)(product)
         place = (torch.where(whole.abs() < 2**24, whole, 0.0).long() + torch.where(on_left, self.left, 0)) % COUNT
         rest = (product - whole.double()).float()
-        rest = (rest - _single(self.shifts)[place] if self.shifts else rest).double()
+        rest = (within if self.direct else rest - _single(self.shifts)[place] if self.shifts else rest).double()
         table = _single(self.coefficients)
         if part == "first":
             return table[0][place]

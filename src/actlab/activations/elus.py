@@ -52,7 +52,7 @@ def _(x: Tensor) -> Tensor:
     formula="Piecewise((x, x > 0), (a * (exp(x) - 1), True))",
     source="Clevert, Unterthiner & Hochreiter 2016, arXiv:1511.07289, eq. 15",
     kinks=(0.0,),
-    pieces=("half value",),
+    pieces=("half value", "half slope"),
     zh="正数不变，负数平滑地趋于 -a，使平均输出接近零。",
     teaching=Teaching(
         good=Text(
@@ -91,7 +91,7 @@ def _(x: Tensor, a: float) -> Tensor:
     formula="l * Piecewise((x, x > 0), (a * (exp(x) - 1), True))",
     source="Klambauer, Unterthiner, Mayr & Hochreiter 2017, arXiv:1706.02515",
     kinks=(0.0,),
-    pieces=("value",),
+    pieces=("value", "half slope"),
     zh="缩放的 ELU：常数使均值 0、方差 1 成为逐层传播的不动点。",
     teaching=Teaching(
         good=Text(
@@ -130,7 +130,7 @@ def _(x: Tensor, l: float, a: float) -> Tensor:  # noqa: E741
     formula="Piecewise((x, x > 0), (a * (exp(x / a) - 1), True))",
     source="Barron 2017, Continuously differentiable exponential linear units, arXiv:1704.07483",
     kinks=(0.0,),
-    pieces=("half value",),
+    pieces=("half value", "half slope"),
     zh="对任意 a 都一阶可导的 ELU。",
     teaching=Teaching(
         good=Text(

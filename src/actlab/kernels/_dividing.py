@@ -28,18 +28,22 @@ class End(NamedTuple):
 
 
 class Division(NamedTuple):
-    """The intervals of the sides or of one function of x, how far they reach on each side, which are constant from there on, and whether times x."""
+    """The intervals of the sides or of one function of x, how far they reach on each side, which are constant from there on, and whether times x.
+
+    With `up` they end at their whole numbers.
+    """
 
     sides: tuple[Side, ...]
     reaches: tuple[float, ...]
     constant: tuple[bool, ...]
     whole: tuple[bool, ...]
+    up: bool
 
     @classmethod
-    def of(cls, sides: tuple[Side, ...], reaches: tuple[float, ...], ends: tuple[End, ...]) -> "Division":
+    def of(cls, sides: tuple[Side, ...], reaches: tuple[float, ...], ends: tuple[End, ...], *, up: bool) -> "Division":
         """With these ends of the functions."""
         constant = tuple(reach >= one.start for reach, one in zip(reaches, ends, strict=True))
-        return cls(sides, reaches, constant, tuple(one.whole for one in ends))
+        return cls(sides, reaches, constant, tuple(one.whole for one in ends), up)
 
     def useful(self, left_further: float = 1.0) -> bool:
         """Whether it reaches far enough, the left side so much further, and has roots in the middle of intervals."""
@@ -147,20 +151,26 @@ class Shape(NamedTuple):
                     continue
                 reaches = tuple((count - end - 1e-5) / scale for count, scale in zip(counts, scales, strict=True))
                 sides = tuple(map(Side, self.functions, scales, counts, self.roots))
-                found = Division.of(sides, reaches, ends)
+                found = Division.of(sides, reaches, ends, up=up)
                 if found.useful(left_further):
                     yield found
 
-    def lines(self, ends: tuple["End", ...], *, careful: bool) -> Iterator[Division]:
-        """Ways to divide the intervals along x: so that both sides reach as far, or one to its end. If `careful`, along -x too, where what rises falls."""
-        if not self.smooth or len(self.functions) == 1 or self.squared:
+    def lines(self, ends: tuple["End", ...], *, careful: bool, kinked: bool) -> Iterator[Division]:
+        """Ways to divide the intervals along x: so that both sides reach as far, or one to its end.
+
+        If `careful`, along -x too, where what rises falls; if `kinked`, with 0 between two of them where the sides are not one function.
+        """
+        if len(self.functions) == 1 or self.squared or not (self.smooth or (kinked and not any(self.roots))):
             return
         roots = (*self.roots[0], *(-root for root in self.roots[1] if root))
         along = _Along(*self.functions)
         scales = _scales(tuple(sorted(map(abs, roots)))) if any(roots) else _ALONG
-        mirrored = (False, True) if careful and not roots else (False,)
+        mirrored = (False, True) if careful and self.smooth and not roots else (False,)
         for scale, mirror in product(scales, mirrored):
-            more = (1.0, 0.0) if mirror else (0.5, 0.5)  # to the right and to the left, beyond the last whole numbers
+            up = mirror or not self.smooth
+            more = (
+                (1.0, 0.0) if mirror else (0.0, 1.0) if up else (0.5, 0.5)
+            )  # right and left, beyond the last whole numbers
             lefts = {COUNT // 2, COUNT // 2 - 1}
             for side, one in enumerate(ends):
                 if one.start < COUNT / scale:
@@ -172,7 +182,7 @@ class Shape(NamedTuple):
                     continue
                 reaches = tuple((count + beyond - 1e-5) / scale for count, beyond in zip(counts, more, strict=True))
                 side = Side(along, -scale if mirror else scale, COUNT, roots, -counts[not mirror])
-                found = Division.of((side,), reaches, ends)
+                found = Division.of((side,), reaches, ends, up=up)
                 if found.useful():
                     yield found
 

@@ -5,7 +5,7 @@ whatever it is made of, and every digit is kept near the roots of its slope.
 """
 
 from functools import cache
-from itertools import product
+from itertools import product, starmap
 from typing import NamedTuple
 
 import torch
@@ -15,6 +15,7 @@ from ..activations import _pieces as pieces
 from ..activations._fits import Side, fit
 from ..activations._float32 import fma
 from ..activations._pieces import Pieces
+from . import _cells
 from ._dividing import Division, Function, Shape
 from ._half import every, off_by
 from ._variant import Variant
@@ -30,6 +31,22 @@ _CONSTANT = {torch.float32: (2e-8,), torch.float16: (1.5e-6, 2.3e-4), torch.bflo
 # sides share them, and along x intervals are wider and errors lie in fewer places.
 _WORST = {"value": (1.8, 1.7, 1.6), "slope": (3.1, 3.1, 3.1)}
 _HALF = 0.506  # ulp of half types
+_WITHIN = 0.05  # ulp, of slopes in bfloat16, which are multiplied before they are rounded
+
+
+class Way(NamedTuple):
+    """A way to tell a function by pieces."""
+
+    degree: int
+    division: Division
+    careful: bool
+    direct: bool
+
+    def steps(self) -> tuple[float, int, float]:
+        """What makes one better than another: few steps, of which a degree more takes two, and of those alike no end on a side and a long reach."""
+        found = self.degree + 2 * self.careful + 2 * (len(self.division.sides) - 1)
+        less = 0.5 * self.direct + (0.35 if self.direct else 0.75) * self.division.binary
+        return found - less - (self.division.reach >= _FAR), -sum(self.division.constant), -self.division.reach
 
 
 class Near(NamedTuple):
@@ -83,22 +100,32 @@ def near(variant: Variant, kind: str, dtype: torch.dtype) -> Near | None:
     shape = Shape.of(evaluated, kinked=0.0 in entry.kinks, slope=kind == "slope")
     up = not any(shape.roots)  # at roots intervals must have theirs in the middle
     pairs = dtype == torch.float32 and kind == "value"
+    cells = None
+    if dtype == torch.bfloat16 and not shape.squared:
+        cells = _cells.Cells.of(evaluated, _WITHIN if kind == "slope" else None)
     for further in (1.0, _LOPSIDED) if kind == "slope" else (1.0,):
         divisions = dict.fromkeys(
             one
             for tolerance in _CONSTANT[dtype][: 1 + (kind == "value")]
             for ends in [shape.ends(tolerance)]
-            for one in (*shape.divided(up, further, ends), *shape.lines(ends, careful=pairs))
+            for one in (*shape.divided(up, further, ends), *shape.lines(ends, careful=pairs, kinked=bool(cells)))
         )
-        ways = product(_DEGREES, divisions, (False, True)[: 1 + pairs])
-        tables: dict[tuple[int, tuple[Side, ...]], Pieces | None] = {}
-        for degree, division, careful in sorted(ways, key=_steps):
+        ways = starmap(Way, product(_DEGREES, divisions, (False, True)[: 1 + pairs], (False, True)[: 1 + bool(cells)]))
+        tables: dict[tuple[int, Division | tuple[Side, ...], bool], Pieces | None] = {}
+        for way in sorted(ways, key=Way.steps):
+            degree, division, careful, direct = way
             if careful and division.line:  # what comes after the first terms is not small in wide intervals
                 continue
-            place, falling = (degree, division.sides), up and (not division.line or division.sides[0].scale < 0)
+            place = (degree, division if cells else division.sides, direct)
             if place not in tables:
-                fitted = fit(division.sides, degree, _ENOUGH[dtype], low=pairs, up=falling, free=dtype != torch.float32)
-                tables[place] = fitted and Pieces.of(fitted, division.sides, division.reaches, up=falling)
+                if cells is not None:
+                    fitted = _cells.fit(cells, division, degree, times=shape.times, direct=direct)
+                else:
+                    more = {"low": pairs, "up": division.up, "free": dtype != torch.float32}
+                    fitted = fit(division.sides, degree, _ENOUGH[dtype], **more)
+                tables[place] = fitted and Pieces.of(
+                    fitted, division.sides, division.reaches, up=division.up, direct=direct
+                )
             table = tables[place]
             if table is not None:
                 found = _limited(shape, table, division)._replace(careful=careful)
@@ -109,13 +136,6 @@ def near(variant: Variant, kind: str, dtype: torch.dtype) -> Near | None:
 
 def _clamped(x: Tensor, least: float | None, most: float | None) -> Tensor:
     return x if least is None and most is None else x.clamp(least, most)
-
-
-def _steps(way: tuple[int, Division, bool]) -> tuple[float, float]:
-    """What makes one way better than another: few steps, and of those alike a long reach."""
-    degree, division, careful = way
-    steps = degree + 2 * careful + 2 * (len(division.sides) - 1) - 0.75 * division.binary
-    return steps - (division.reach >= _FAR), -division.reach
 
 
 def _limited(shape: Shape, table: Pieces, division: Division) -> Near:

@@ -264,8 +264,9 @@ inline at::vec::Vectorized<at::BFloat16> narrowed_by_inputs(const at::vec::Vecto
 
 // Pieces of polynomials; see activations/_pieces.py. With `two` sides the sign of `side` decides between the scales, between the last numbers
 // before they are constant, and between the intervals before number `left` and those from it on. `binary` scales are powers of two: then
-// coefficients are those of powers of x, not of scale x, and a sum is all it takes to find an interval.
-template <int N, bool careful, bool shifted, bool up, bool binary>
+// coefficients are those of powers of x, not of scale x, and a sum is all it takes to find an interval. `direct` ones are of x itself, not of
+// what it is from the middle of its interval.
+template <int N, bool careful, bool shifted, bool up, bool binary, bool direct>
 struct Pieces {
   float scale, left_scale, last, left_last;
   int left;
@@ -275,8 +276,8 @@ struct Pieces {
 // All of a polynomial; its first coefficient and all but that; its first two terms, rounded, and all but that.
 enum class Part { whole, first, rest, line, bend };
 
-template <Part part, typename Vector, int N, bool careful, bool shifted, bool up, bool binary, typename Found, typename Fma>
-inline Vector piece(const Pieces<N, careful, shifted, up, binary>& table, Vector rest, Found found, Fma fma) {
+template <Part part, typename Vector, int N, bool careful, bool shifted, bool up, bool binary, bool direct, typename Found, typename Fma>
+inline Vector piece(const Pieces<N, careful, shifted, up, binary, direct>& table, Vector rest, Found found, Fma fma) {
   if constexpr (part == Part::first) return found(table.coefficients[0]);
   if constexpr (shifted) rest = rest - found(table.shifts);
   if constexpr (part == Part::line) return fma(rest, found(table.coefficients[1]), found(table.coefficients[0]));
@@ -290,8 +291,8 @@ inline Vector piece(const Pieces<N, careful, shifted, up, binary>& table, Vector
   else return fma(result, rest, found(table.coefficients[0]));
 }
 
-template <Part part, bool two, int N, bool careful, bool shifted, bool up, bool binary>
-inline float pieces(const Pieces<N, careful, shifted, up, binary>& table, float x, float side) {
+template <Part part, bool two, int N, bool careful, bool shifted, bool up, bool binary, bool direct>
+inline float pieces(const Pieces<N, careful, shifted, up, binary, direct>& table, float x, float side) {
   const bool on_left = two && std::signbit(side);
   const float last = on_left ? table.left_last : table.last, scale = on_left ? table.left_scale : table.scale;
   const float within = x > last ? last : x;
@@ -299,13 +300,13 @@ inline float pieces(const Pieces<N, careful, shifted, up, binary>& table, float 
   const int whole = std::abs(product) < 0x1p24f ? static_cast<int>(up ? std::ceil(product) : std::nearbyint(product)) : 0;  // of NaN too
   const int place = (whole + (on_left ? table.left : 0)) & 31;
   return piece<part>(
-      table, std::fma(within, scale, -static_cast<float>(whole)) * unit, [place](const float* row) { return row[place]; },
+      table, direct ? within : std::fma(within, scale, -static_cast<float>(whole)) * unit, [place](const float* row) { return row[place]; },
       [](float a, float b, float c) { return std::fma(a, b, c); });
 }
 
-template <Part part, bool two, int N, bool careful, bool shifted, bool up, bool binary>
+template <Part part, bool two, int N, bool careful, bool shifted, bool up, bool binary, bool direct>
 inline at::vec::Vectorized<float> pieces(
-    const Pieces<N, careful, shifted, up, binary>& table, const at::vec::Vectorized<float>& x, const at::vec::Vectorized<float>& side) {
+    const Pieces<N, careful, shifted, up, binary, direct>& table, const at::vec::Vectorized<float>& x, const at::vec::Vectorized<float>& side) {
 #if defined(CPU_CAPABILITY_AVX512)
   const __mmask16 on_left = two ? _mm512_movepi32_mask(_mm512_castps_si512(side)) : 0;
   const auto of_side = [on_left](float right, float left) {
@@ -326,7 +327,7 @@ inline at::vec::Vectorized<float> pieces(
   } else {
     const __m512 scale = of_side(table.scale, table.left_scale);
     __m512 number;
-    if constexpr (N <= 5) {  // one step less, of the kind that polynomials are made of
+    if constexpr (N <= 5 || direct) {  // one step less, of the kind that polynomials are made of
       const __m512 shift = _mm512_set1_ps(0x1.8p23f), sum = _mm512_fmadd_round_ps(within, scale, shift, rounding);
       whole = _mm512_castps_si512(sum), number = _mm512_sub_ps(sum, shift);
     } else {
@@ -334,6 +335,7 @@ inline at::vec::Vectorized<float> pieces(
     }
     rest = _mm512_fmsub_ps(within, scale, number);
   }
+  if constexpr (direct) rest = within;
   const __m512i place = two ? _mm512_mask_add_epi32(whole, on_left, whole, _mm512_set1_epi32(table.left)) : whole;
   return piece<part>(
       table, rest, [place](const float* row) { return _mm512_permutex2var_ps(_mm512_loadu_ps(row), place, _mm512_loadu_ps(row + 16)); },
@@ -346,7 +348,8 @@ inline at::vec::Vectorized<float> pieces(
   const __m256 product = _mm256_mul_ps(within, scale);
   const __m256i whole = _mm256_cvtps_epi32(up ? _mm256_ceil_ps(product) : product);
   __m256 rest = _mm256_fmsub_ps(within, scale, _mm256_cvtepi32_ps(whole));
-  if constexpr (binary) rest = _mm256_mul_ps(rest, of_side(1.0f / std::abs(table.scale), 1.0f / std::abs(table.left_scale)));
+  if constexpr (direct) rest = within;
+  else if constexpr (binary) rest = _mm256_mul_ps(rest, of_side(1.0f / std::abs(table.scale), 1.0f / std::abs(table.left_scale)));
   __m256i place = whole;
   if constexpr (two) place = _mm256_add_epi32(place, _mm256_and_si256(_mm256_srai_epi32(_mm256_castps_si256(side), 31), _mm256_set1_epi32(table.left)));
   place = _mm256_and_si256(place, _mm256_set1_epi32(31));  // of NaN too
@@ -363,9 +366,9 @@ inline at::vec::Vectorized<float> pieces(
 #endif
 }
 
-template <Part part, bool two, int N, bool careful, bool shifted, bool up, bool binary, int Count>
+template <Part part, bool two, int N, bool careful, bool shifted, bool up, bool binary, bool direct, int Count>
 inline at::vec::VectorizedN<float, Count> pieces(
-    const Pieces<N, careful, shifted, up, binary>& table, const at::vec::VectorizedN<float, Count>& x, const at::vec::VectorizedN<float, Count>& side) {
+    const Pieces<N, careful, shifted, up, binary, direct>& table, const at::vec::VectorizedN<float, Count>& x, const at::vec::VectorizedN<float, Count>& side) {
   at::vec::VectorizedN<float, Count> result;
   for (int one = 0; one < Count; ++one) result[one] = pieces<part, two>(table, x[one], side[one]);
   return result;
