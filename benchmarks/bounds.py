@@ -3,12 +3,13 @@
 python benchmarks/bounds.py [--only gelu,sinusoid] [--size 24] [--rounds 7] [--threads 2] [--quick]
 
 `arithmetic` is what an element takes where memory does not matter: 8,192 of them less 4,096 of them, in the first caches, so that the
-call itself falls out; one thread does it, and so many do their share at once in the whole pass. The bound is the larger of a copy and
-that share. All take turns in every round; freed memory stays in the process, as in `actlab train`. Rows go to bounds.csv.
+call itself falls out, the median of nine times; one thread does it, and so many do their share at once in the whole pass. The bound is the
+larger of a copy and that share. All take turns in every round; freed memory stays in the process, as in `actlab train`. Rows go to bounds.csv.
 """
 
 import argparse
 from pathlib import Path
+from statistics import median
 
 import torch
 from _rows import RESULTS, append, machine_columns, spread, table
@@ -34,9 +35,9 @@ def measure(name: str, dtype: torch.dtype, power: int, rounds: int) -> dict[str,
         for number in range(rounds + 1):
             copied = seconds(x.clone, repeats, cpu) / len(x)
             whole = seconds(lambda: function(x), repeats, cpu) / len(x)
-            both = [seconds(lambda part=part: function(part), 500, cpu) for part in (small, half)]
+            turns = [[seconds(lambda part=part: function(part), 100, cpu) for part in (small, half)] for _ in range(9)]
             if number:  # the first round compiles and warms
-                per_element = (both[0] - both[1]) / len(half) / threads
+                per_element = median(one[0] - one[1] for one in turns) / len(half) / threads
                 for way, one in (("clone", copied), ("arithmetic", per_element), ("fused", whole)):
                     found[way].append(one * 1e9)
     return found
