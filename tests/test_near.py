@@ -47,13 +47,15 @@ def test_values_within_two_units(name):
     torch.testing.assert_close(found.at(ends), get(name)(ends), rtol=3e-7, atol=1e-44)
 
 
-@pytest.mark.parametrize("name, given", [("gelu", {}), ("swish", {"b": 1.702}), ("mish", {}), ("elish", {})])
+@pytest.mark.parametrize(
+    "name, given", [("gelu", {}), ("gelu_tanh", {}), ("swish", {"b": 1.702}), ("mish", {}), ("elish", {})]
+)
 def test_values_of_millions_of_numbers_within_two_units(name, given):
     """A few hundred thousand do not have the worst ones: GELU's was near 0.05."""
     found, entry = near(variant(name, **given), "value", torch.float32), get(name)
     generator = torch.Generator().manual_seed(100)
-    for reach in (0.1, 1.0, 5.0):
-        x = torch.empty(1_000_000).uniform_(-reach, reach, generator=generator)
+    for low, high in ((-0.1, 0.1), (-1.0, 1.0), (-5.0, 5.0), (max(found.low, -8), max(found.low, -8) + 1.3)):
+        x = torch.empty(1_000_000).uniform_(low, high, generator=generator)
         assert ulps(found.at(x), entry.evaluate(x.double(), **given)) < 2
 
 
@@ -151,6 +153,17 @@ def test_along_x_what_is_left_of_zero_lies_last(name, kind, dtype):
         x = torch.tensor([number / scale], dtype=torch.float64)
         exact = get(name).evaluate(x, int(kind == "slope")).item() / (x.item() if kind == "value" else 1)
         assert math.isclose(first[number % 32], exact, rel_tol=1e-6, abs_tol=1e-8)
+
+
+@pytest.mark.parametrize("name", ["gelu", "gelu_tanh"])
+def test_by_the_left_side_alone(name):
+    """x and what is missing of it to the right of 0, however far, but for infinity and NaN, which are computed the usual way; -0 stays."""
+    found = near(variant(name), "value", torch.float32)
+    assert found.mirrored and not found.sides and found.low < -5 and found.high == torch.finfo(torch.float32).max
+    x = torch.tensor([7.0, 100.0, 3e38, 0.0, -0.0])
+    assert torch.equal(found.at(x), x) and torch.equal(torch.signbit(found.at(x)), torch.signbit(x))
+    layer, ends = get(name).module(fused=True), torch.tensor([math.inf, -math.inf, math.nan, -200.0, 7.0])
+    torch.testing.assert_close(layer(ends), get(name)(ends), rtol=0, atol=0, equal_nan=True)
 
 
 def test_far_on_the_side_that_is_constant_is_near():

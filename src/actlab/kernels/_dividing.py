@@ -14,6 +14,7 @@ from ..activations._pieces import COUNT, binary
 
 _SCALES = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)  # of few digits: what lies between whole numbers is told exactly
 _ALONG = (1.0, 1.25, 1.5, 1.75, 2.0, 2.25, 2.5, 2.75, 3.0, 3.5, 4.0)  # the same where both sides are one
+_MIRRORED = (4.0, 4.5, 5.0, 5.5, 6.0)  # the same where the other side is x and the same
 _LEAST, _MOST = 4.9, 12.0  # reaches
 _TINY = 1e-9
 
@@ -30,7 +31,7 @@ class End(NamedTuple):
 class Division(NamedTuple):
     """The intervals of the sides or of one function of x, how far they reach on each side, which are constant from there on, and whether times x.
 
-    With `up` they end at their whole numbers.
+    With `up` they end at their whole numbers; if `mirrored` they are those of the left side, see `Shape`.
     """
 
     sides: tuple[Side, ...]
@@ -38,6 +39,7 @@ class Division(NamedTuple):
     constant: tuple[bool, ...]
     whole: tuple[bool, ...]
     up: bool
+    mirrored: bool = False
 
     @classmethod
     def of(cls, sides: tuple[Side, ...], reaches: tuple[float, ...], ends: tuple[End, ...], *, up: bool) -> "Division":
@@ -80,6 +82,7 @@ class Shape(NamedTuple):
     squared: bool  # it is their square
     roots: tuple[tuple[float, ...], ...]
     smooth: bool  # they are one function
+    mirrored: bool = False  # it is the left one, and to the right of 0 x is added to what it is left of it
 
     @classmethod
     def of(cls, function: Callable[..., Tensor], *, kinked: bool, slope: bool) -> "Shape":
@@ -110,6 +113,16 @@ class Shape(NamedTuple):
             roots = tuple((0.0, *one) for one in roots)
         return cls(functions, times, squared, roots, not kinked)
 
+    @property
+    def mirror(self) -> "Shape | None":
+        """It by its left side alone, where f(x) = f(-x) + x, as of x times a distribution function: one half as wide to divide."""
+        if len(self.functions) == 1 or not self.times or not self.smooth or any(self.roots):
+            return None
+        x = torch.linspace(0.0, 12.0, 500, dtype=torch.float64)
+        right, left = (one(x) for one in self.functions)
+        alike = ((right + left - 1).abs() <= 1e-13).all()
+        return self._replace(functions=self.functions[1:], roots=self.roots[1:], mirrored=True) if alike else None
+
     def ends(self, tolerance: float) -> tuple["End", ...]:
         """How each of the functions comes to something, up to this much of that; if it does not, but x times it does, that."""
         even, far = (
@@ -136,7 +149,7 @@ class Shape(NamedTuple):
         """Ways to divide the intervals among the sides: so that they reach about as far, or the left one so much further, or one to its end."""
         starts = [one.start for one in ends]
         end = 1.0 if up else 0.5
-        for scales in product(*[_scales(roots) for roots in self.roots]):
+        for scales in product(*([_MIRRORED] if self.mirrored else map(_scales, self.roots))):
             shares = [scales[0], *(scale * left_further for scale in scales[1:])]
             firsts = {round(end + (COUNT - len(scales) * end) * shares[0] / sum(shares))}
             if len(scales) == 2:
@@ -151,7 +164,7 @@ class Shape(NamedTuple):
                     continue
                 reaches = tuple((count - end - 1e-5) / scale for count, scale in zip(counts, scales, strict=True))
                 sides = tuple(map(Side, self.functions, scales, counts, self.roots))
-                found = Division.of(sides, reaches, ends, up=up)
+                found = Division.of(sides, reaches, ends, up=up)._replace(mirrored=self.mirrored)
                 if found.useful(left_further):
                     yield found
 

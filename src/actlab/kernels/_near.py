@@ -30,6 +30,7 @@ _CONSTANT = {torch.float32: (2e-8,), torch.float16: (1.5e-6, 2.3e-4), torch.bflo
 # In ulp of float32, of one function of |x|, of two sides and along x, at so many numbers a tenth to three tenths less than over all: two
 # sides share them, and along x intervals are wider and errors lie in fewer places.
 _WORST = {"value": (1.8, 1.7, 1.6), "slope": (3.1, 3.1, 3.1)}
+_VANISHES = 2.0**-26  # beside 1
 _HALF = 0.506  # ulp of half types
 _WITHIN = 0.05  # ulp, of slopes in bfloat16, which are multiplied before they are rounded
 
@@ -44,13 +45,17 @@ class Way(NamedTuple):
 
     def steps(self) -> tuple[float, int, float]:
         """What makes one better than another: few steps, of which a degree more takes two, and of those alike no end on a side and a long reach."""
-        found = self.degree + 2 * self.careful + 2 * (len(self.division.sides) - 1)
+        sides = 2 * (len(self.division.sides) - 1) + self.division.mirrored
+        found = self.degree + 2 * self.careful + sides
         less = 0.5 * self.direct + (0.35 if self.direct else 0.75) * self.division.binary
         return found - less - (self.division.reach >= _FAR), -sum(self.division.constant), -self.division.reach
 
 
 class Near(NamedTuple):
-    """What an activation or its slope is for inputs from `low` to `high`: pieces, x times them or their squares; of x, of both sides or of |x|."""
+    """What an activation or its slope is for inputs from `low` to `high`: pieces, x times them or their squares; of x, of both sides or of |x|.
+
+    If `mirrored`, -|x| times them, and x besides where that is right of 0.
+    """
 
     table: Pieces
     sides: bool
@@ -63,6 +68,7 @@ class Near(NamedTuple):
     most: float | None = None
     line: bool = False  # of x, without sides
     ends: tuple[float | None, float | None] = (None, None)  # beyond which pieces of x are constant
+    mirrored: bool = False
 
     def at(self, x: Tensor) -> Tensor:
         """It at x of float32."""
@@ -71,6 +77,10 @@ class Near(NamedTuple):
         first, rest = pieces.looked_up(place, factor if self.sides else place, self.table, careful=self.careful)
         if self.squared:
             return first * first
+        if self.mirrored:
+            left = -factor.abs()
+            more = torch.where(x < 0, 0.0, x)  # -0 stays
+            return fma(left, first, more if rest is None else fma(left, rest, more))
         if rest is None:
             return factor * first if self.times else first
         return fma(factor, first, factor * rest) if self.times else first + rest
@@ -97,15 +107,16 @@ def near(variant: Variant, kind: str, dtype: torch.dtype) -> Near | None:
     def evaluated(x: Tensor, more: int = 0) -> Tensor:
         return entry.evaluate(x, order + more, **values)
 
-    shape = Shape.of(evaluated, kinked=0.0 in entry.kinks, slope=kind == "slope")
-    up = not any(shape.roots)  # at roots intervals must have theirs in the middle
+    whole = Shape.of(evaluated, kinked=0.0 in entry.kinks, slope=kind == "slope")
+    up = not any(whole.roots)  # at roots intervals must have theirs in the middle
     pairs = dtype == torch.float32 and kind == "value"
     cells = None
-    if dtype == torch.bfloat16 and not shape.squared:
+    if dtype == torch.bfloat16 and not whole.squared:
         cells = _cells.Cells.of(evaluated, _WITHIN if kind == "slope" else None)
     for further in (1.0, _LOPSIDED) if kind == "slope" else (1.0,):
         divisions = dict.fromkeys(
             one
+            for shape in filter(None, (whole, whole.mirror if pairs else None))
             for tolerance in _CONSTANT[dtype][: 1 + (kind == "value")]
             for ends in [shape.ends(tolerance)]
             for one in (*shape.divided(up, further, ends), *shape.lines(ends, careful=pairs, kinked=bool(cells)))
@@ -119,7 +130,7 @@ def near(variant: Variant, kind: str, dtype: torch.dtype) -> Near | None:
             place = (degree, division if cells else division.sides, direct)
             if place not in tables:
                 if cells is not None:
-                    fitted = _cells.fit(cells, division, degree, times=shape.times, direct=direct)
+                    fitted = _cells.fit(cells, division, degree, times=whole.times, direct=direct)
                 else:
                     more = {"low": pairs, "up": division.up, "free": dtype != torch.float32}
                     fitted = fit(division.sides, degree, _ENOUGH[dtype], **more)
@@ -128,8 +139,8 @@ def near(variant: Variant, kind: str, dtype: torch.dtype) -> Near | None:
                 )
             table = tables[place]
             if table is not None:
-                found = _limited(shape, table, division)._replace(careful=careful)
-                if _suffices(found, evaluated, kind, dtype, shape.roots):
+                found = _limited(whole, table, division)._replace(careful=careful)
+                if _suffices(found, evaluated, kind, dtype, whole.roots):
                     return found
     return None
 
@@ -141,6 +152,10 @@ def _clamped(x: Tensor, least: float | None, most: float | None) -> Tensor:
 def _limited(shape: Shape, table: Pieces, division: Division) -> Near:
     """The pieces with the limits within which they tell the function: none on a side where it is constant beyond them."""
     lasts = [pieces.below(reach) for reach in division.reaches]
+    if division.mirrored:
+        vanishes = division.sides[0].function(torch.tensor(lasts[0], dtype=torch.float64)) < _VANISHES
+        table, high = (table, _LARGEST) if vanishes else (table._replace(lasts=(_LARGEST,)), lasts[0])
+        return Near(table, False, shape.times, -lasts[0], high, mirrored=True)
     sides = list(zip(lasts, division.constant, division.whole, strict=True))
     limits = [_LARGEST if constant else last for last, constant, _ in sides]
     ends = [last if constant and whole else None for last, constant, whole in sides]
@@ -172,10 +187,12 @@ def _suffices(
         for step in (beside, -beside)
     ]
     worst = _WORST[kind][2 if found.line else found.sides]
-    low, high = max(found.low, -10), min(found.high, 10)
+    low, high = max(found.low, -10), min(found.high, -found.low if found.mirrored else 10)
     for count in (10_000, 60_000, 400_000):
-        x = torch.rand(count, generator=torch.Generator().manual_seed(0), dtype=torch.float32)
-        x = torch.cat([low + (high - low) * x[::2], 2 * x[1::2] - 1])  # errors change fastest near 0
+        one = torch.rand(count, generator=torch.Generator().manual_seed(0), dtype=torch.float32)
+        x = torch.cat([low + (high - low) * one[::2], 2 * one[1::2] - 1])  # errors change fastest near 0
+        if found.mirrored:  # and are largest where it falls fastest
+            x = torch.cat([x, low + 1.25 * one])
         x = torch.cat([x, x.new_zeros(1), *near_roots]).clamp(found.low, found.high)
         exact = function(x.double())
         unit = torch.exp2(exact.abs().clamp(min=torch.finfo(dtype).tiny).log2().floor() - 23)
