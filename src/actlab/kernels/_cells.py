@@ -23,14 +23,12 @@ Numbers = NDArray[np.float64]
 _SMALLEST = 2.0**-16  # inputs; below it a polynomial is what it is at 0
 _TIES = 0.006  # ulp: what lies so near to the middle between two numbers may become either
 _BEYOND = 0.05  # ulp beyond that middle
-_DEEPEST, _DEEP = (
-    0.997,
-    0.7,
-)  # of half a cell from its middle: arithmetic in float32 takes some; no need to look for what lies deeper
+_FURTHEST = 0.997  # of half a cell from its middle: arithmetic in float32 takes some
+_ENOUGH = 0.7  # no need to look for what lies deeper
 
 
 class Cells(NamedTuple):
-    """Places, in order, and the lowest and highest results that are rounded right at each."""
+    """Places, in order, and the lowest and highest results that are rounded right at each; NaN where these are not finite."""
 
     at: Numbers
     low: Numbers
@@ -54,7 +52,7 @@ class Cells(NamedTuple):
         if within is not None:
             low, high = torch.maximum(low, exact - within * unit), torch.minimum(high, exact + within * unit)
         known = low.isfinite() & high.isfinite()
-        return cls(*(one[known].numpy() for one in (x, low, high)))
+        return cls(*(one.numpy() for one in (x, low.where(known, torch.nan), high.where(known, torch.nan))))
 
     def where(self, some: NDArray[np.bool_]) -> "Cells":
         """Some of them."""
@@ -66,8 +64,10 @@ class Cells(NamedTuple):
         return Cells(self.at, np.minimum(*ends), np.maximum(*ends))
 
     def at_once(self, place: float) -> "Cells":
-        """One at another place, of a result that is right at all of them."""
-        return Cells(np.array([place]), self.low.max(keepdims=True), self.high.min(keepdims=True))
+        """One at another place, of a result that is right at all of them that are known."""
+        known = ~np.isnan(self.low)
+        ends = (self.low[known].max(), self.high[known].min()) if known.any() else (np.nan, np.nan)
+        return Cells(np.array([place]), *map(np.array, ([one] for one in ends)))
 
 
 class _Interval(NamedTuple):
@@ -184,9 +184,9 @@ class Goal(NamedTuple):
             solution = np.linalg.solve(np.column_stack([terms[known], signs * self.half[known]]), self.middle[known])
             depth = (terms @ solution[:-1] - self.middle) / self.half
             worst, level = int(np.argmax(abs(depth))), abs(solution[-1])
-            if level > _DEEPEST:
+            if level > _FURTHEST:
                 return None
-            if abs(depth[worst]) <= max(_DEEP, level * (1 + 1e-6)):
+            if abs(depth[worst]) <= max(_ENOUGH, level * (1 + 1e-6)):
                 return float(solution[-2]) / unit**degree
             known = _exchanged(known, worst, np.sign(depth[known]) == np.sign(depth[worst]))
         return None

@@ -4,6 +4,7 @@ The pieces are fitted to the entry's own arithmetic in float64. So every functio
 whatever it is made of, and every digit is kept near the roots of its slope.
 """
 
+from collections.abc import Iterator
 from functools import cache
 from itertools import product, starmap
 from typing import NamedTuple
@@ -15,7 +16,8 @@ from ..activations import _pieces as pieces
 from ..activations._fits import Side, fit
 from ..activations._float32 import fma
 from ..activations._pieces import Pieces
-from . import _cells
+from ._cells import Cells
+from ._cells import fit as fit_cells
 from ._dividing import Division, Function, Shape
 from ._half import every, off_by
 from ._variant import Variant
@@ -107,42 +109,54 @@ def near(variant: Variant, kind: str, dtype: torch.dtype) -> Near | None:
     def evaluated(x: Tensor, more: int = 0) -> Tensor:
         return entry.evaluate(x, order + more, **values)
 
-    whole = Shape.of(evaluated, kinked=0.0 in entry.kinks, slope=kind == "slope")
-    up = not any(whole.roots)  # at roots intervals must have theirs in the middle
-    pairs = dtype == torch.float32 and kind == "value"
+    shape = Shape.of(evaluated, kinked=0.0 in entry.kinks, slope=kind == "slope")
     cells = None
-    if dtype == torch.bfloat16 and not whole.squared:
-        cells = _cells.Cells.of(evaluated, _WITHIN if kind == "slope" else None)
+    if dtype == torch.bfloat16 and not shape.squared:
+        cells = Cells.of(evaluated, _WITHIN if kind == "slope" else None)
+    tables: dict[tuple[int, Division | tuple[Side, ...], bool], Pieces | None] = {}
+    for way in _ways(shape, kind, dtype, by_cells=cells is not None):
+        place = (way.degree, way.division if cells else way.division.sides, way.direct)
+        if place not in tables:
+            tables[place] = _table(way, kind, dtype, cells, times=shape.times)
+        table = tables[place]
+        if table is not None:
+            found = _limited(shape, table, way.division)._replace(careful=way.careful)
+            if _suffices(found, evaluated, kind, dtype, shape.roots):
+                return found
+    return None
+
+
+def _ways(shape: Shape, kind: str, dtype: torch.dtype, *, by_cells: bool) -> Iterator[Way]:
+    """All there are, best first; those of which the left side reaches further come last."""
+    pairs = _in_pairs(kind, dtype)
+    up = not any(shape.roots)  # at roots intervals must have theirs in the middle
     for further in (1.0, _LOPSIDED) if kind == "slope" else (1.0,):
         divisions = dict.fromkeys(
             one
-            for shape in filter(None, (whole, whole.mirror if pairs else None))
+            for of in filter(None, (shape, shape.mirror if pairs else None))
             for tolerance in _CONSTANT[dtype][: 1 + (kind == "value")]
-            for ends in [shape.ends(tolerance)]
-            for one in (*shape.divided(up, further, ends), *shape.lines(ends, careful=pairs, kinked=bool(cells)))
+            for ends in [of.ends(tolerance)]
+            for one in (*of.divided(up, further, ends), *of.lines(ends, careful=pairs, kinked=by_cells))
         )
-        ways = starmap(Way, product(_DEGREES, divisions, (False, True)[: 1 + pairs], (False, True)[: 1 + bool(cells)]))
-        tables: dict[tuple[int, Division | tuple[Side, ...], bool], Pieces | None] = {}
-        for way in sorted(ways, key=Way.steps):
-            degree, division, careful, direct = way
-            if careful and division.line:  # what comes after the first terms is not small in wide intervals
-                continue
-            place = (degree, division if cells else division.sides, direct)
-            if place not in tables:
-                if cells is not None:
-                    fitted = _cells.fit(cells, division, degree, times=whole.times, direct=direct)
-                else:
-                    more = {"low": pairs, "up": division.up, "free": dtype != torch.float32}
-                    fitted = fit(division.sides, degree, _ENOUGH[dtype], **more)
-                tables[place] = fitted and Pieces.of(
-                    fitted, division.sides, division.reaches, up=division.up, direct=direct
-                )
-            table = tables[place]
-            if table is not None:
-                found = _limited(whole, table, division)._replace(careful=careful)
-                if _suffices(found, evaluated, kind, dtype, whole.roots):
-                    return found
-    return None
+        ways = starmap(Way, product(_DEGREES, divisions, (False, True)[: 1 + pairs], (False, True)[: 1 + by_cells]))
+        # Along x what comes after the first terms is not small in wide intervals.
+        yield from sorted((way for way in ways if not (way.careful and way.division.line)), key=Way.steps)
+
+
+def _in_pairs(kind: str, dtype: torch.dtype) -> bool:
+    """Whether first coefficients are kept as sums of two: values of float32."""
+    return dtype == torch.float32 and kind == "value"
+
+
+def _table(way: Way, kind: str, dtype: torch.dtype, cells: Cells | None, *, times: bool) -> Pieces | None:
+    """The pieces of a way, None where they are not good enough: of what is rounded right, if cells are given, else of what is near."""
+    division, degree = way.division, way.degree
+    if cells is not None:
+        found = fit_cells(cells, division, degree, times=times, direct=way.direct)
+    else:
+        more = {"low": _in_pairs(kind, dtype), "up": division.up, "free": dtype != torch.float32}
+        found = fit(division.sides, degree, _ENOUGH[dtype], **more)
+    return found and Pieces.of(found, division.sides, division.reaches, up=division.up, direct=way.direct)
 
 
 def _clamped(x: Tensor, least: float | None, most: float | None) -> Tensor:
