@@ -16,7 +16,7 @@ from torch import Tensor
 from ..activations._fits import Fit, Function
 from ..activations._pieces import below
 from ._dividing import Division
-from ._half import every
+from ._half import every, unit
 
 Numbers = NDArray[np.float64]
 
@@ -40,17 +40,16 @@ class Cells(NamedTuple):
         x = every(torch.bfloat16)
         x = x[(x.abs() >= _SMALLEST) | (x == 0)].double().unique()
         exact = function(x)
-        right, limits = exact.float().bfloat16(), torch.finfo(torch.bfloat16)
-        unit = limits.eps * torch.exp2(exact.abs().clamp(min=limits.tiny).log2().floor())
+        right, ulp = exact.float().bfloat16(), unit(exact, torch.bfloat16)
 
         def middle(towards: float) -> Tensor:
             return (right.double() + torch.nextafter(right, right.new_tensor(towards)).double()) / 2
 
         low, high = middle(-torch.inf), middle(torch.inf)
-        low = torch.where(exact - low < _TIES * unit, torch.minimum(low, exact - _BEYOND * unit), low)
-        high = torch.where(high - exact < _TIES * unit, torch.maximum(high, exact + _BEYOND * unit), high)
+        low = torch.where(exact - low < _TIES * ulp, torch.minimum(low, exact - _BEYOND * ulp), low)
+        high = torch.where(high - exact < _TIES * ulp, torch.maximum(high, exact + _BEYOND * ulp), high)
         if within is not None:
-            low, high = torch.maximum(low, exact - within * unit), torch.minimum(high, exact + within * unit)
+            low, high = torch.maximum(low, exact - within * ulp), torch.minimum(high, exact + within * ulp)
         known = low.isfinite() & high.isfinite()
         return cls(*(one.numpy() for one in (x, low.where(known, torch.nan), high.where(known, torch.nan))))
 
@@ -174,12 +173,12 @@ class Goal(NamedTuple):
         count = degree + 2
         if len(self.at) <= degree:
             return 0.0
-        centre, unit = (self.at[-1] + self.at[0]) / 2, (self.at[-1] - self.at[0]) / 2 or 1.0
-        terms = np.vander((self.at - centre) / unit, degree + 1, increasing=True)
+        centre, span = (self.at[-1] + self.at[0]) / 2, (self.at[-1] - self.at[0]) / 2 or 1.0
+        terms = np.vander((self.at - centre) / span, degree + 1, increasing=True)
         if len(self.at) < count:
-            return float(np.linalg.solve(terms, self.middle)[-1]) / unit**degree
+            return float(np.linalg.solve(terms, self.middle)[-1]) / span**degree
         signs = (-1.0) ** np.arange(count)
-        known = _spread(self.at, centre - unit * np.cos(np.pi * np.arange(count) / (count - 1)))
+        known = _spread(self.at, centre - span * np.cos(np.pi * np.arange(count) / (count - 1)))
         for _ in range(100):
             solution = np.linalg.solve(np.column_stack([terms[known], signs * self.half[known]]), self.middle[known])
             depth = (terms @ solution[:-1] - self.middle) / self.half
@@ -187,7 +186,7 @@ class Goal(NamedTuple):
             if level > _FURTHEST:
                 return None
             if abs(depth[worst]) <= max(_ENOUGH, level * (1 + 1e-6)):
-                return float(solution[-2]) / unit**degree
+                return float(solution[-2]) / span**degree
             known = _exchanged(known, worst, np.sign(depth[known]) == np.sign(depth[worst]))
         return None
 

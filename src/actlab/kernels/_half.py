@@ -10,8 +10,13 @@ def every(dtype: torch.dtype) -> Tensor:
     return numbers[numbers.isfinite()]
 
 
+def unit(exact: Tensor, dtype: torch.dtype) -> Tensor:
+    """An ulp of this half type at each of these numbers."""
+    limits = torch.finfo(dtype)
+    return limits.eps * torch.exp2(exact.abs().clamp(min=limits.tiny).log2().floor())
+
+
 def off_by(found: Tensor, exact: Tensor, dtype: torch.dtype) -> float:
     """How far results that are rounded to this half type are from exact ones, in ulp: 1/2 where they are rounded once."""
-    largest, unit = torch.finfo(dtype).max, torch.finfo(dtype).eps
-    unit = unit * torch.exp2(exact.abs().clamp(min=torch.finfo(dtype).tiny).log2().floor())
-    return float(torch.where(exact.abs() <= largest, (found.to(dtype).double() - exact).abs() / unit, 0.0).max())
+    error = (found.to(dtype).double() - exact).abs() / unit(exact, dtype)
+    return float(torch.where(exact.abs() <= torch.finfo(dtype).max, error, 0.0).max())
