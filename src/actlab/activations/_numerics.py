@@ -203,19 +203,19 @@ def sigmoid(pair: Pair, weight: Tensor | None = None, weight_low: Number = 0.0) 
 
 
 def _sigmoid_in_float32(pair: Pair, weight: Tensor | None, weight_low: Number) -> Tensor:
-    """The same by the inverse of 2^-k (1 + exp(-x)) with one rounding; the power of two comes last, so that no weight meets what is 0 without it."""
-    grown, k = float32.exp_parts(*negated((pair[0].clamp(-240, 20), pair[1])))
-    power = float32.scaled(torch.ones_like(k), -k)
+    """The same by the inverse of 2^k (1 + exp(-x)) with one rounding; the power of two comes last, so that no weight meets what is 0 without it."""
+    below, k = float32.falling_parts(pair[0].clamp(-240, 20), pair[1])
+    power = float32.scaled(torch.ones_like(k), k)
     whole = 1 + power
-    whole = whole + (grown + ((1 - whole) + power))
+    whole = whole + (((1 - whole) + power) - below)
     inverse = 1 / whole
     if weight is None:
-        return float32.scaled(inverse, -k)
+        return float32.scaled(inverse, k)
     quotient = weight * inverse
     missing = float32.fma(-quotient, whole, weight)
     missing = missing if float32.is_none(weight_low) else missing + weight_low
     result = float32.fma(missing, inverse, quotient)
-    return float32.scaled(torch.where(result.isnan(), quotient, result), -k)  # of an infinite weight
+    return float32.scaled(torch.where(result.isnan(), quotient, result), k)  # of an infinite weight
 
 
 def gated_slope(gate: Pair, lever: Pair) -> Tensor:

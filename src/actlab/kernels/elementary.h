@@ -460,18 +460,23 @@ inline Vector inverse_root(const Vector& x) {
 #if defined(CPU_CAPABILITY_AVX512)
 inline at::vec::Vectorized<float> scaled(const at::vec::Vectorized<float>& x, const at::vec::Vectorized<float>& k) { return _mm512_scalef_ps(x, k); }
 
+// `better`, but `guess` where that is 0 or infinite already.
+inline __m512 refined(__m512 better, __m512 guess) {
+  return _mm512_fixupimm_ps(better, guess, _mm512_set1_epi32(0x110100), 0);  // four bits for each kind of number: zeros, both infinities
+}
+
 template <>
 inline at::vec::Vectorized<float> inverse(const at::vec::Vectorized<float>& x) {
   const __m512 guess = _mm512_rcp14_ps(x);
   const __m512 better = _mm512_fmadd_ps(_mm512_fnmadd_ps(x, guess, _mm512_set1_ps(1.0f)), guess, guess);
-  return _mm512_mask_mov_ps(better, _mm512_cmp_ps_mask(better, better, _CMP_UNORD_Q), guess);
+  return refined(better, guess);
 }
 
 template <>
 inline at::vec::Vectorized<float> inverse_root(const at::vec::Vectorized<float>& x) {
   const __m512 guess = _mm512_rsqrt14_ps(x), half = _mm512_mul_ps(guess, _mm512_set1_ps(0.5f));
   const __m512 better = _mm512_fmadd_ps(_mm512_fnmadd_ps(_mm512_mul_ps(x, guess), guess, _mm512_set1_ps(1.0f)), half, guess);
-  return _mm512_mask_mov_ps(better, _mm512_cmp_ps_mask(better, better, _CMP_UNORD_Q), guess);
+  return refined(better, guess);
 }
 
 template <int N>
