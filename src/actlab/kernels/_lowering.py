@@ -217,9 +217,13 @@ def _own_steps(text: str) -> str:
     narrowed = "narrowed_any" if "const float*" in text else "narrowed"  # a parameter may be any NaN
     text = re.sub(r"at::vec::convert<at::BFloat16,1,float,2>\((tmp\d+)\)", rf"actlab::{narrowed}(\1)", text)
     # The compiler's sums change over to another place in memory after 4,096 vectors; a piece has fewer.
-    for total, term, helper in re.findall(r"(\w+_vec) = cascade_sum_combine\((\w+), &(\w+)\);", text):
-        text = text.replace(f"{total} = cascade_sum_combine({term}, &{helper});", f"{total} = {total} + {term};")
-        text = text.replace(f"{total} = cascade_sum_final(&{helper});", "")
+    text = re.sub(r"(\w+_vec) = cascade_sum_combine\((\w+), &\w+\);", r"\1 = \1 + \2;", text)
+    text = re.sub(
+        r"(\w+_vec) = cascade_sum_combine\((\w+), (.*), &\w+\);", r"\1 = sum_masked_reduce(\1, \2, \3);", text
+    )
+    for helper in re.findall(r"CascadeSumHelper<.*> (\w+)\(", text):
+        if not re.search(rf"cascade_sum_combine\(.*&{helper}\)", text):
+            text = re.sub(rf"CascadeSumHelper<.*> {helper}\(.*\);|\w+ = cascade_sum_final\(&{helper}\);", "", text)
     numbers = re.findall(r"auto (tmp\d+) = static_cast<float>\([^()]*\);", text)
     constants = "|".join(
         re.findall(rf"auto (tmp\d+) = at::vec::VectorizedN?<float(?:,\d+)?>\((?:{'|'.join(numbers)})\);", text)

@@ -1,7 +1,9 @@
 // The operators behind fused activations: shapes, threads, autograd. The arithmetic is in kernels that torch's compiler generates from
 // the catalogue's entries; they are entered here by name, and asked for where one is missing.
 #include <ATen/ATen.h>
+#include <ATen/Dispatch.h>
 #include <ATen/Parallel.h>
+#include <c10/util/SmallVector.h>
 #include <torch/csrc/Dtype.h>
 #include <torch/csrc/Exceptions.h>
 #include <torch/csrc/autograd/custom_function.h>
@@ -39,6 +41,8 @@ namespace {
 // A generated kernel: pointers to its inputs and outputs, elements of a row (1 where parameters are single numbers), rows, and whether the
 // first output goes past the caches.
 using Function = void (*)(void* const* inputs, void* const* outputs, int64_t rows, int64_t columns, bool past);
+
+using Pointers = c10::SmallVector<void*, 8>;  // made for every piece, so without memory of their own
 
 enum Form { kForward, kSided, kBackward, kFromOutput, kFromSided, kCurve, kForwardRows, kBackwardRows, kForms };
 constexpr int64_t kSingle = -1;  // in place of the axis of the channels: every parameter is one number
@@ -156,10 +160,21 @@ Tensor laid_out(const Tensor& x, TensorList learnt, int64_t axis) {
   return x.is_contiguous() || innermost ? x : x.contiguous();
 }
 
+// The parameters in float; without the copy of the library, which takes longer for one number than a small kernel.
 std::vector<Tensor> in_float(TensorList learnt) {
   std::vector<Tensor> result;
-  for (const auto& one : learnt)
-    result.push_back(one.scalar_type() == at::kFloat && one.is_contiguous() ? one : one.detach().to(at::kFloat).contiguous());
+  for (const auto& one : learnt) {
+    if (one.scalar_type() == at::kFloat && one.is_contiguous()) {
+      result.push_back(one);
+    } else if (one.dim() == 0) {
+      result.push_back(at::empty({}, one.options().dtype(at::kFloat)));
+      AT_DISPATCH_FLOATING_TYPES_AND2(at::kHalf, at::kBFloat16, one.scalar_type(), "in_float", [&] {
+        *result.back().mutable_data_ptr<float>() = static_cast<float>(*one.const_data_ptr<scalar_t>());
+      });
+    } else {
+      result.push_back(one.detach().to(at::kFloat).contiguous());
+    }
+  }
   return result;
 }
 
@@ -281,7 +296,7 @@ Tensor forward(const Tensor& given, TensorList learnt, c10::string_view name, in
   }
   const bool past = past_the_caches(y, 2);
   over(shape, past, [&](int64_t, int64_t first, int64_t count, int64_t channel, int64_t columns) {
-    std::vector<void*> inputs{at_element(x, first)};
+    Pointers inputs{at_element(x, first)};
     for (const auto& one : values) inputs.push_back(at_element(one, one.dim() ? channel : 0));
     void* outputs[] = {at_element(y, first)};
     run(inputs.data(), outputs, count, columns, past);
@@ -309,9 +324,11 @@ Tensor summed(const std::vector<float>& parts, const Layout& shape, const Tensor
   const int64_t same = shape.by_rows() ? 1 : shape.pieces_of_row();  // parts of one channel that lie side by side
   std::vector<double> sums(shape.channels);
   for (int64_t one = 0; one < int64_t(parts.size()); ++one) sums[one / same % shape.channels] += parts[one];
-  Tensor result = at::empty(parameter.sizes(), parameter.options().dtype(at::kFloat));
-  std::copy(sums.begin(), sums.end(), result.mutable_data_ptr<float>());
-  return parameter.scalar_type() == at::kFloat ? result : result.to(parameter.scalar_type());
+  Tensor result = at::empty(parameter.sizes(), parameter.options());
+  AT_DISPATCH_FLOATING_TYPES_AND2(at::kHalf, at::kBFloat16, result.scalar_type(), "summed", [&] {
+    std::transform(sums.begin(), sums.end(), result.mutable_data_ptr<scalar_t>(), [](double sum) { return static_cast<scalar_t>(static_cast<float>(sum)); });
+  });
+  return result;
 }
 
 std::vector<Tensor> backward(
@@ -341,8 +358,8 @@ std::vector<Tensor> backward(
   // Of the gradients by the parameters: one for each piece, by rows one for each channel of each piece.
   std::vector<std::vector<float>> parts(values.size(), std::vector<float>(shape.pieces() * (rows ? shape.channels : 1)));
   over(shape, past, [&](int64_t piece, int64_t first, int64_t count, int64_t channel, int64_t columns) {
-    std::vector<void*> inputs{at_element(g, first), at_element(kept, first)};
-    std::vector<void*> outputs{at_element(dx, first)};
+    Pointers inputs{at_element(g, first), at_element(kept, first)};
+    Pointers outputs{at_element(dx, first)};
     for (const auto& one : values) inputs.push_back(at_element(one, one.dim() ? channel : 0));
     if (!rows) {
       for (auto& one : parts) outputs.push_back(one.data() + piece);
