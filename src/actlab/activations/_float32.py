@@ -196,7 +196,7 @@ def exp_parts(x: Tensor, low: Number = 0.0) -> tuple[Tensor, Tensor]:
 
 
 def falling_parts(x: Tensor, low: Number = 0.0) -> tuple[Tensor, Tensor]:
-    """What exp(-x - low) 2^k lies below 1, and k, for x from -240 to 130: no sign is turned on the way."""
+    """What exp(-x - low) 2^k lies below 1, and k, for x from -240 to 240: no sign is turned on the way."""
     k, r = _reduced(x, low)
     return fma(r * r, polynomial(r, _FALL), r), k
 

@@ -1,4 +1,4 @@
-"""The normal distribution function, GELU and phish in kernels in float32: left of 0 by exp(-x^2/2) and pieces of polynomials for what is left of the normal distribution's tail, right of 0 by those alone."""
+"""GELU and phish in kernels in float32: left of 0 by exp(-x^2/2) and pieces of polynomials for what is left of the normal distribution's tail, right of 0 by those alone."""
 
 import math
 from typing import NamedTuple
@@ -20,16 +20,6 @@ class _Falling(NamedTuple):
     grown: Tensor
     k: Tensor
     place: Tensor
-
-
-def normal_cdf(x: Tensor, low: float32.Number) -> Tensor:
-    """The distribution function of the standard normal at x + low."""
-    x = x.clamp(min=-15)
-    falling = _falling(x)
-    first, rest = pieces.sides_as_pair(falling.place, x, _distribution, _tail, _REACH)
-    if not float32.is_none(low):  # on the right it is nothing beside 1/2
-        rest = float32.fma(torch.where((x < 0) & (x > -15), low, 0.0), _DENSITY, rest)
-    return float32.scaled(first + float32.fma(falling.grown, first + rest, rest), falling.k)
 
 
 def gelu(x: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from . import _gelu_float32
+from . import _normal_float32
 from . import _numerics as exact
 from ._catalogue import activation
 from ._spec import Bound, Positive, Real
@@ -114,8 +114,9 @@ def _(x: Tensor) -> Tensor:
 )
 def laplace(x: Tensor, mu: Real = 0.707107, sigma: Positive = 0.282095) -> Tensor:
     """Normal distribution function, used in place of softmax by Mega."""
-    pair = _standardised(x, mu, sigma)
-    return _gelu_float32.normal_cdf(*pair) if exact.is_kernel_in_float32(x) else exact.normal_cdf(pair)
+    if exact.is_kernel_in_float32(x):
+        return _normal_float32.cdf(x, mu, sigma)
+    return exact.normal_cdf(_standardised(x, mu, sigma))
 
 
 def _standardised(x: Tensor, mu: float, sigma: float) -> exact.Pair:
@@ -124,6 +125,8 @@ def _standardised(x: Tensor, mu: float, sigma: float) -> exact.Pair:
 
 @laplace.slope
 def _(x: Tensor, mu: float, sigma: float) -> Tensor:
+    if exact.is_kernel_in_float32(x):
+        return _normal_float32.density(x, mu, sigma)
     return exact.normal_density(_standardised(x, mu, sigma), torch.full_like(x, 1 / sigma))
 
 
