@@ -63,6 +63,7 @@ def _(x: Tensor) -> Tensor:
 
 @activation(
     formula="erf(x)",
+    pieces=("half value",),
     source="Glaisher 1871; the error function",
     zh="误差函数：S 形曲线，介于 -1 与 1 之间，尾部趋近极快。",
     teaching=Teaching(
