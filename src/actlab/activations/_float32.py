@@ -45,12 +45,6 @@ _SINE_RATIO_SQUARED = (
 )  # fmt: skip
 # (tanh(z) - z) / z^3 by powers of z^2, z < 0.6, within 2.7e-9
 _TANH = (-0.3333329927209314, 0.13331958243212488, -0.05378668360468984, 0.020805384679219722, -0.005905868500975783)
-# (z - tanh(z)) / z^3 by powers of z^2, z < 1.2, within 7.6e-10: the first coefficient as a float32 with its rest, and the others
-_SHRUNK_FIRST = (0.3333333432674408, -1.0186103516218736e-08)
-_SHRUNK = (
-    -0.13333329820835627, 0.053967436689520275, -0.02186201592742805, 0.008827959364348385,
-    -0.0034941990467227315, 0.0012841131425091027, -0.0003914307689221574, 8.24782720774017e-05, -8.532672266848827e-06,
-)  # fmt: skip
 # log(cosh(z/2)) / z^2 by powers of z^2, z < 1, within 4.6e-11
 _LOG_COSH = (0.12499999999432779, -0.005208332919038122, 0.0003472173127727739, -2.6330316556449053e-05, 2.093208380499449e-06, -1.4032728084206562e-07)  # fmt: skip
 # (log(1 + f) - f + f^2/2) / f^3 for f from sqrt(1/2) - 1 to sqrt(2) - 1, within 7.3e-10
@@ -242,17 +236,26 @@ def tanh_excess(square: Tensor) -> Tensor:
     return square * polynomial(square, _TANH)
 
 
-def tanh_shrunk(x: Tensor) -> Tensor:
-    """x - tanh(x)."""
+def tanh_shrunk(x: Tensor, *, rough: bool) -> Tensor:
+    """x - tanh(x); if `rough`, within 5e-7 of it."""
+    last = 15.75  # with it, intervals are halves; from there on tanh is 1
     size = x.abs()
     square = x * x
     cube = square * x
-    lost = fma(square, x, -cube) + fma(x, x, -square) * x
-    inner = fma(square, polynomial(square, _SHRUNK), _SHRUNK_FIRST[1])
-    e = exp(-2 * size)
-    far = signed((size - 1) + 2 * (e * (1 / (1 + e))), x)
-    near = fma(cube, _SHRUNK_FIRST[0], fma(cube, inner, lost * (_SHRUNK_FIRST[0] + inner)))
-    return torch.where(size < 1.2, near, far)
+    if rough:
+        near = cube * pieces.along(size, _shrunk_ratio, last, enough=4e-7)
+    else:
+        lost = fma(square, x, -cube) + fma(x, x, -square) * x
+        first, rest = pieces.along_as_pair(size, _shrunk_ratio, last)
+        near = fma(cube, first, fma(cube, rest, lost * first))
+    return torch.where(size < last, near, x - signed(torch.ones_like(x), x))
+
+
+def _shrunk_ratio(x: Tensor) -> Tensor:
+    """(x - tanh(x)) / x^3 of float64."""
+    square = x * x
+    series = 1 / 3 + square * (-2 / 15 + square * (17 / 315 + square * (-62 / 2835 + square * (1382 / 155925))))
+    return torch.where(x < 0.02, series, (x - torch.tanh(x)) / x.clamp(min=0.01) ** 3)
 
 
 def log1p(x: Tensor) -> Tensor:

@@ -348,7 +348,7 @@ def _(x: Tensor, b: float) -> Tensor:
 def tanh_shrink(x: Tensor) -> Tensor:
     """The input less its tanh: almost nothing near zero, one less than the input far away."""
     if exact.is_kernel_in_float32(x):
-        return float32.tanh_shrunk(x)
+        return float32.tanh_shrunk(x, rough=not exact.has_pairs())
     small = x.clamp(-1.5, 1.5)
     square = small * small
     fraction = torch.full_like(
