@@ -124,6 +124,9 @@ def test_our_own_steps_stand_in_place_of_the_compilers():
         ("actlab::inverse", ".reciprocal()"),
     ):
         assert own in text and theirs not in text
+    halves = "".join(sources(variant_of(get("cosine"), []), torch.bfloat16).values())
+    assert "actlab::rough_cosine" in halves and "actlab::rough_sine" in halves and "actlab::rough" not in text
+    assert ".cos()" not in halves and ".sin()" not in halves
 
 
 @pytest.mark.parametrize("name", ["sinusoid", "cosine"])

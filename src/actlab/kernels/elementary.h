@@ -613,6 +613,35 @@ inline at::vec::VectorizedN<Number, N> wave(const at::vec::VectorizedN<Number, N
   return result;
 }
 
+// The same for results in half types, right to some 2e-7 but beside zeros far out: by one polynomial and whole multiples of pi, for the cosine
+// halves of odd ones. Within 0.5001 ulp at every number of float16 and bfloat16.
+template <bool cosine>
+inline at::vec::Vectorized<float> rough_wave(const at::vec::Vectorized<float>& x) {
+  using Vector = at::vec::Vectorized<float>;
+  using Whole = at::vec::Vectorized<int32_t>;
+  constexpr float known[] = {-0.166666595f, 0.00833306608f, -0.000198095901f, 2.60575066e-06f};  // (sin(r) / r - 1) / r^2 by powers of r^2
+  const Vector turns(0.318309886f), far(Wave<float>::far + cosine);  // an odd one to begin with where minus a sine is wanted
+  const Vector shifted = cosine ? at::vec::fmadd(x, turns, Vector(-0.5f)) + far : at::vec::fmadd(x, turns, far);
+  const Vector whole = shifted - far, j = cosine ? whole + Vector(0.5f) : whole;
+  const Vector r = at::vec::fmadd(j, Vector(8.74227766e-08f), at::vec::fmadd(j, Vector(-3.14159274f), x));
+  const Vector square = r * r;
+  const Vector y = r * at::vec::fmadd(square, series(square, known), Vector(1.0f));
+  const Vector found = y ^ at::vec::cast<float>(at::vec::cast<int32_t>(shifted) << Whole(31));
+  return __builtin_expect(any_longer(x.abs()), false) ? long_waves<cosine>(x, found) : found;
+}
+
+template <bool cosine, typename Vector>
+inline Vector rough_wave(const Vector& x) {
+  return wave<cosine>(x);
+}
+
+template <bool cosine, int N>
+inline at::vec::VectorizedN<float, N> rough_wave(const at::vec::VectorizedN<float, N>& x) {
+  at::vec::VectorizedN<float, N> result;
+  for (int one = 0; one < N; ++one) result[one] = rough_wave<cosine>(x[one]);
+  return result;
+}
+
 template <typename Vector>
 inline Vector sine(const Vector& x) {
   return wave<false>(x);
@@ -621,6 +650,16 @@ inline Vector sine(const Vector& x) {
 template <typename Vector>
 inline Vector cosine(const Vector& x) {
   return wave<true>(x);
+}
+
+template <typename Vector>
+inline Vector rough_sine(const Vector& x) {
+  return rough_wave<false>(x);
+}
+
+template <typename Vector>
+inline Vector rough_cosine(const Vector& x) {
+  return rough_wave<true>(x);
 }
 
 }  // namespace actlab
