@@ -32,7 +32,8 @@ def worst_ulp(found, x, exact):
         return max(abs(one - y) / unit for one, y, unit in zip(truth, found.tolist(), units, strict=True))
 
 
-def spread(centre, width, generator=torch.Generator().manual_seed(1)):
+def spread(centre, width):
+    generator = torch.Generator().manual_seed(1)
     return (centre + width * torch.randn(1500, dtype=torch.float64, generator=generator)).float()
 
 

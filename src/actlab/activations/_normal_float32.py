@@ -34,8 +34,8 @@ def density(x: Tensor, mu: float, sigma: float) -> Tensor:
     h, low = _standardised(x, mu, sigma)
     square, rest = _square(h)
     below, k = float32.falling_parts(square, rest if float32.is_none(low) else float32.fma(h + h, low, rest))
-    high, low = float32.short(1 / (math.sqrt(2 * math.pi) * sigma))
-    return float32.scaled(float32.fma(below, -high, low) + high, -k)
+    most, most_low = float32.short(1 / (math.sqrt(2 * math.pi) * sigma))
+    return float32.scaled(float32.fma(below, -most, most_low) + most, -k)
 
 
 def _standardised(x: Tensor, mu: float, sigma: float) -> exact.Pair:

@@ -606,13 +606,6 @@ inline at::vec::Vectorized<Number> wave(const at::vec::Vectorized<Number>& x) {
   return __builtin_expect(any_longer(size), false) ? long_waves<cosine>(x, y) : y;
 }
 
-template <bool cosine, typename Number, int N>
-inline at::vec::VectorizedN<Number, N> wave(const at::vec::VectorizedN<Number, N>& x) {
-  at::vec::VectorizedN<Number, N> result;
-  for (int one = 0; one < N; ++one) result[one] = wave<cosine>(x[one]);
-  return result;
-}
-
 // The same for results in half types, right to some 2e-7 but beside zeros far out: by one polynomial and whole multiples of pi, for the cosine
 // halves of odd ones. Within 0.5001 ulp at every number of float16 and bfloat16.
 template <bool cosine>
@@ -630,36 +623,37 @@ inline at::vec::Vectorized<float> rough_wave(const at::vec::Vectorized<float>& x
   return __builtin_expect(any_longer(x.abs()), false) ? long_waves<cosine>(x, found) : found;
 }
 
-template <bool cosine, typename Vector>
-inline Vector rough_wave(const Vector& x) {
-  return wave<cosine>(x);
+template <bool cosine, bool rough = false, typename Number>
+inline at::vec::Vectorized<Number> either_wave(const at::vec::Vectorized<Number>& x) {
+  if constexpr (rough && sizeof(Number) == 4) return rough_wave<cosine>(x);
+  else return wave<cosine>(x);
 }
 
-template <bool cosine, int N>
-inline at::vec::VectorizedN<float, N> rough_wave(const at::vec::VectorizedN<float, N>& x) {
-  at::vec::VectorizedN<float, N> result;
-  for (int one = 0; one < N; ++one) result[one] = rough_wave<cosine>(x[one]);
+template <bool cosine, bool rough = false, typename Number, int N>
+inline at::vec::VectorizedN<Number, N> either_wave(const at::vec::VectorizedN<Number, N>& x) {
+  at::vec::VectorizedN<Number, N> result;
+  for (int one = 0; one < N; ++one) result[one] = either_wave<cosine, rough>(x[one]);
   return result;
 }
 
 template <typename Vector>
 inline Vector sine(const Vector& x) {
-  return wave<false>(x);
+  return either_wave<false>(x);
 }
 
 template <typename Vector>
 inline Vector cosine(const Vector& x) {
-  return wave<true>(x);
+  return either_wave<true>(x);
 }
 
 template <typename Vector>
 inline Vector rough_sine(const Vector& x) {
-  return rough_wave<false>(x);
+  return either_wave<false, true>(x);
 }
 
 template <typename Vector>
 inline Vector rough_cosine(const Vector& x) {
-  return rough_wave<true>(x);
+  return either_wave<true, true>(x);
 }
 
 }  // namespace actlab
