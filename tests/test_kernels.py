@@ -124,9 +124,29 @@ def test_our_own_steps_stand_in_place_of_the_compilers():
         ("actlab::inverse", ".reciprocal()"),
     ):
         assert own in text and theirs not in text
-    halves = "".join(sources(variant_of(get("cosine"), []), torch.bfloat16).values())
-    assert "actlab::rough_cosine" in halves and "actlab::rough_sine" in halves and "actlab::rough" not in text
-    assert ".cos()" not in halves and ".sin()" not in halves
+    halves = "".join(sources(variant_of(get(name), []), torch.bfloat16)[way] for name, way in _WAVES_AND_GROWTH)
+    for rough, theirs in (("sine", ".sin()"), ("cosine", ".cos()"), ("exponential", ".exp()")):
+        assert f"actlab::rough_{rough}(" in halves and f"actlab::{rough}(" not in halves and theirs not in halves
+        assert f"actlab::rough_{rough}(" not in text
+
+
+_WAVES_AND_GROWTH = (("cosine", "forward"), ("cosine", "backward"), ("gaussian", "forward"), ("gaussian", "backward"))
+
+
+@pytest.mark.parametrize("dtype", HALF)
+def test_exponential_of_half_types_at_all_their_numbers(dtype):
+    """Beside float64: as right as rounding is, at infinities, NaN and where results are smaller than normal numbers too."""
+    x = torch.arange(-(2**15), 2**15, dtype=torch.int32).to(torch.int16).view(dtype)
+    with actlab.fused():
+        found = get("exponential")(x)
+    exact = torch.exp(x.double())
+    assert found.isnan().equal(x.isnan())
+    infinite = exact.to(dtype).isinf()
+    assert found.isinf().equal(infinite)
+    usual = ~(infinite | x.isnan())
+    info = torch.finfo(dtype)
+    unit = torch.exp2(torch.floor(torch.log2(exact.clamp(min=info.smallest_normal)))) * info.eps
+    assert float(((found.double() - exact) / unit)[usual].abs().max()) <= 0.501
 
 
 @pytest.mark.parametrize("name", ["sinusoid", "cosine"])

@@ -173,11 +173,11 @@ _ORDERS = {"<": "less", "<=": "at_most", ">": "above", ">=": "at_least", "==": "
 def _own_steps(text: str) -> str:
     """The same loops in fewer steps.
 
-    Our exponential function, sine and cosine (shorter ones for results in half types), inverse and inverse root; powers of two in one step; comparisons in mask registers; bits of one type taken for another in registers; bfloat16 widened and rounded; sums too; with a constant, maximum and minimum that let NaN through.
+    Our exponential function, sine and cosine (rough ones for results in half types), inverse and inverse root; powers of two in one step; comparisons in mask registers; bits of one type taken for another in registers; bfloat16 widened and rounded; sums too; with a constant, maximum and minimum that let NaN through.
     """
     rough = "rough_" if re.search(r"at::(BFloat16|Half)\*", text) else ""
     for theirs, ours in (
-        ("exp", "exponential"),
+        ("exp", f"{rough}exponential"),
         ("sin", f"{rough}sine"),
         ("cos", f"{rough}cosine"),
         ("reciprocal", "inverse"),
