@@ -105,7 +105,7 @@ def test_a_planted_fault_in_a_kernel_is_caught():
 )
 @pytest.mark.skipif(torch.backends.cpu.get_cpu_capability() != "AVX512", reason="these vectors are the usual ones here")
 def test_on_a_processor_with_shorter_vectors():
-    names = "relu,tanh,gelu,swish,serf,mish,sigmoid,selu"
+    names = "relu,tanh,gelu,swish,serf,mish,sigmoid,selu,snake"
     run = [sys.executable, "-W", "error", str(Path(__file__).with_name("other_vectors.py")), "256", names]
     assert subprocess.run(run, capture_output=True, text=True, timeout=900).stderr == ""
 

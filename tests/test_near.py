@@ -207,3 +207,23 @@ def test_every_element_is_computed_for_itself(size, dtype):
         y, get("swish")(x), equal_nan=True, rtol=1e-6 if dtype == torch.float32 else 8e-3, atol=0
     )
     assert torch.equal(y.isnan(), x.isnan())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("wide", [2.0, 5.0, 1e4])
+def test_wide_inputs_in_one_large_tensor_or_in_parts(dtype, wide):
+    """Few far ones, many, and nearly all; large results go past the caches, those of parts do not."""
+    x = (wide * torch.randn(2**25 // dtype.itemsize + 77, generator=torch.Generator().manual_seed(2))).to(dtype)
+    leaf = x.clone().requires_grad_()
+    layer = get("swish").module(fused=True, learn=False, save="input")
+    y = layer(leaf)
+    y.backward(leaf.detach())
+    for begin in range(0, len(x), 1_000_003):
+        part = x[begin : begin + 1_000_003].clone().requires_grad_()
+        result = layer(part)
+        result.backward(part.detach())
+        assert torch.equal(result, y[begin : begin + len(part)])
+        assert torch.equal(part.grad, leaf.grad[begin : begin + len(part)])
+    some = x[:: len(x) // 50_000]
+    tolerance = 3e-7 if dtype == torch.float32 else 4e-3
+    torch.testing.assert_close(y[:: len(x) // 50_000].double(), get("swish")(some.double()), rtol=tolerance, atol=1e-37)

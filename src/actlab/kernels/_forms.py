@@ -170,16 +170,10 @@ def _near_backward(of: Near | Within) -> Callable[..., Tensor]:
 def _split(
     of: Near | Within | None, inside: Callable[[Near | Within], Callable[..., Tensor]], outside: Callable[..., Any]
 ) -> tuple[Callable[..., Any], Split | None]:
-    """A function whose last argument is x, with the shorter way it takes where x lies near 0; and that way alone, for whole stretches."""
+    """A function whose last argument is x, and the shorter way to compute it where x lies near 0; where it does so always, that way alone."""
     if of is None:
         return outside, None
-    near_zero = inside(of)
-    if of.everywhere:
-        return near_zero, None
-    return (
-        lambda *given: torch.where(of.holds(wide(given[-1])), near_zero(*given), outside(*given)),
-        Split(near_zero, of.low, of.high),
-    )
+    return (inside(of), None) if of.everywhere else (outside, Split(inside(of), of.low, of.high))
 
 
 def _curve(variant: Variant, widen: Widen) -> Callable[..., Tensor]:

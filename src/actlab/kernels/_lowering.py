@@ -55,13 +55,13 @@ def source(
     `by` it takes that function wherever it finds enough such inputs beside each other.
     """
     if by is not None:
-        both = _shallow(f"{name}_near", by.function, arguments) + _shallow(f"{name}_everywhere", function, arguments)
+        both = _shallow(f"{name}_near", by.function, arguments) + _shallow(f"{name}_far", function, arguments)
         dtype, which = arguments[-1].dtype, len(arguments) - 1
         limits = ", ".join(str(_bits(one, dtype)) for one in (by.low, by.high))
         return (
             f"{both}{_HEAD.format(name)} {{ "
-            f"actlab::by_reach<uint{8 * dtype.itemsize}_t, {which}, {by.results}>"
-            f"({name}_near, {name}_everywhere, inputs, outputs, rows, past, {limits}); }}\n"
+            f"actlab::Reach<uint{8 * dtype.itemsize}_t, {limits}, {which}, {by.results}>"
+            f"::run({name}_near, {name}_far, inputs, outputs, rows, past); }}\n"
         )
     return _shallow(name, function, arguments)
 

@@ -33,10 +33,6 @@ class Within(NamedTuple):
         with arithmetic("fused"):
             return body(x, *self.variant.values(()))
 
-    def holds(self, x: Tensor) -> Tensor:
-        """Where x is no further from 0."""
-        return x.abs() <= self.high
-
 
 def within(variant: Variant, kind: str, dtype: torch.dtype) -> Within | None:
     """How kernels for results of this type compute a variant up to some |x|; None where the entry says of no such."""
