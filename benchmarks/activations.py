@@ -8,7 +8,8 @@ it would not (it keeps the input of float32, and of half types the output where 
 the limit of any pass over it. Each is called as a function, PReLU with its parameter as a layer on both sides. In every round each way
 takes its turn, so that all meet the same machine, and is called once before the clock starts; what memory a result gets depends on what
 was called before, so every round begins with another way. Freed memory stays in the process, as in `actlab train`. Rows go to
-benchmarks/results/activations.csv, a picture of them to activations.svg, a summary to the terminal.
+benchmarks/results/activations.csv, a picture of them to activations.svg, a summary to the terminal. Inputs are normal; with
+`--deviation 4` many lie where kernels for numbers near 0 do not reach.
 """
 
 import argparse
@@ -102,10 +103,12 @@ def _fresh(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
     return function if isinstance(function, nn.Module) else lambda x: function(x)
 
 
-def measure(name: str, dtype: torch.dtype, device: torch.device, size: int, rounds: int) -> dict[str, dict[str, Any]]:
-    """Seconds of forward and backward and bytes kept an element, for every way, in turn."""
+def measure(
+    name: str, dtype: torch.dtype, device: torch.device, size: int, rounds: int, deviation: float = 1.0
+) -> dict[str, dict[str, Any]]:
+    """Seconds of forward and backward and bytes kept an element, for every way, in turn; of normal inputs with this standard deviation."""
     generator = torch.Generator().manual_seed(0)
-    x, g = (torch.randn(size, generator=generator, device="cpu").to(device, dtype) for _ in range(2))
+    x, g = (torch.randn(size, generator=generator, device="cpu").mul(one).to(device, dtype) for one in (deviation, 1.0))
     leaf = x.clone().requires_grad_()
     ways = functions(name, dtype, device)
     repeats = max(20 if device.type == "cuda" else 1, min(200, 2**22 // size))
@@ -175,6 +178,9 @@ def main() -> None:
     parser.add_argument("--sizes", default="10,14,18,22,26", help="powers of two")
     parser.add_argument("--types", default="fp32,bf16")
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument(
+        "--deviation", type=float, default=1.0, help="of the inputs; those of another than 1 have files of their own"
+    )
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--out", type=Path, default=RESULTS)
@@ -189,6 +195,7 @@ def main() -> None:
         raise SystemExit("expected a C++ compiler; install one, such as g++")
     if given.device == "cuda" and not torch.cuda.is_available():
         raise SystemExit("device cuda is not available here; use --device cpu")
+    file = "activations" if given.deviation == 1 else f"activations-deviation-{given.deviation:g}"
     device = torch.device(given.device)
     torch.set_num_threads(given.threads)
     keep_freed_memory()
@@ -199,16 +206,16 @@ def main() -> None:
             for power in sizes:
                 torch._dynamo.reset()
                 _give_back()
-                found = measure(name, TYPES[short], device, 2**power, rounds)
+                found = measure(name, TYPES[short], device, 2**power, rounds, given.deviation)
                 fresh = [_row(machine, name, short, power, way, one) for way, one in found.items()]
                 rows += fresh
-                append(given.out / "activations.csv", fresh)
+                append(given.out / f"{file}.csv", fresh)
                 print(_line(name, short, power, found), flush=True)
     cells: Cells = {}
     for row in rows:
         cells.setdefault((row["activation"], row["type"], row["size"]), {})[row["way"]] = row
     summary(cells)
-    draw(cells, given.out / "activations.svg")
+    draw(cells, given.out / f"{file}.svg")
 
 
 def _give_back() -> None:

@@ -427,14 +427,13 @@ struct Reach {
     alignas(64) Block given[which + 1], found[results], usual[results];
     void *from[which + 1], *to[results], *beside[results];
     for (int one = 0; one <= which; ++one) from[one] = given[one];
-    for (int one = 0; one < results; ++one) to[one] = found[one], beside[one] = past ? usual[one] : outputs[one];
+    for (int one = 0; one < results; ++one) to[one] = found[one], beside[one] = usual[one];
     Places places;
     const int64_t outside = take(inputs, count, given, places);
     if (outside == count) return far(inputs, outputs, count, 1, past);
     far(from, to, (outside + kWidth - 1) / kWidth * kWidth, 1, false);
     near(inputs, beside, count, 1, false);
-    for (int one = 0; one < results; ++one) give_back(found[one], static_cast<Bits*>(beside[one]), count, places);
-    for (int one = 0; one < results && past; ++one) pass(usual[one], static_cast<Bits*>(outputs[one]), count);
+    for (int one = 0; one < results; ++one) give_back(found[one], usual[one], static_cast<Bits*>(outputs[one]), count, places, past && one == 0);
   }
 
 #if defined(CPU_CAPABILITY_AVX512)
@@ -470,14 +469,13 @@ struct Reach {
     return !(beyond(left[0], right[0]) | beyond(left[1], right[1]));
   }
 
-  // What lies beyond side by side, of each input, and 0 after it.
+  // What lies beyond side by side, of each input, and 0 after it. Whether a vector has some is not asked: nobody could foresee the answer.
   static int64_t take(void* const* inputs, int64_t count, Block* given, Places& places) {
     int64_t outside = 0;
     for (int64_t one = 0; one < count; one += kWidth) {
       const uint32_t there = first(count - one);
       const __m512i x = load(static_cast<const Bits*>(inputs[which]) + one, there);
       const uint32_t far = places[one / kWidth] = beyond(x, x);
-      if (!far) continue;
       for (int input = 0; input < which; ++input)
         _mm512_storeu_si512(given[input] + outside, pressed(load(static_cast<const Bits*>(inputs[input]) + one, there), far));
       _mm512_storeu_si512(given[which] + outside, pressed(x, far));
@@ -487,20 +485,15 @@ struct Reach {
     return outside;
   }
 
-  static void give_back(const Bits* found, Bits* to, int64_t count, const Places& places) {
+  static void give_back(const Bits* found, const Bits* usual, Bits* to, int64_t count, const Places& places, bool past) {
+    const bool stream = past && aligned(to);
     for (int64_t one = 0; one < count; one += kWidth) {
-      const uint32_t far = places[one / kWidth], there = first(count - one);
-      if (!far) continue;
-      store(to + one, there, spread(load(to + one, there), far, _mm512_loadu_si512(found)));
+      const uint32_t far = places[one / kWidth];
+      const __m512i both = spread(_mm512_load_si512(usual + one), far, _mm512_loadu_si512(found));
       found += __builtin_popcount(far);
+      if (stream && count - one >= kWidth) _mm512_stream_si512(reinterpret_cast<__m512i*>(to + one), both);
+      else store(to + one, first(count - one), both);
     }
-  }
-
-  static void pass(const Bits* from, Bits* to, int64_t count) {
-    int64_t one = 0;
-    if (aligned(to))
-      for (; one + kWidth <= count; one += kWidth) _mm512_stream_si512(reinterpret_cast<__m512i*>(to + one), _mm512_load_si512(from + one));
-    std::copy(from + one, from + count, to + one);
   }
 
   // The chosen elements of a vector before all others, and back among others.
@@ -554,11 +547,10 @@ struct Reach {
     return outside;
   }
 
-  static void give_back(const Bits* found, Bits* to, int64_t, const Places& places) {
+  static void give_back(const Bits* found, const Bits* usual, Bits* to, int64_t count, const Places& places, bool) {
+    std::copy_n(usual, count, to);
     for (int64_t one = 0; places[one] >= 0; ++one) to[places[one]] = found[one];
   }
-
-  static void pass(const Bits* from, Bits* to, int64_t count) { std::copy_n(from, count, to); }
 #endif
 };
 
