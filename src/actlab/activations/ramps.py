@@ -207,7 +207,7 @@ def _root(x: Tensor, b: float) -> tuple[Tensor, Tensor]:
 @activation(
     formula="(sqrt(x^2 + 1) - 1) / 2 + x",
     source="origin unknown; listed as bent identity since about 2015",
-    pieces=("half value",),
+    pieces=("value",),
     zh="略微弯曲的恒等函数：斜率从 1/2 平滑过渡到 3/2。",
     teaching=Teaching(
         good=Text(
@@ -224,12 +224,6 @@ def _root(x: Tensor, b: float) -> tuple[Tensor, Tensor]:
 )
 def bent_identity(x: Tensor) -> Tensor:
     """A line with a gentle bend: its slope passes smoothly from 1/2 to 3/2."""
-    if exact.is_kernel_in_float32(x):
-        inner, above, inverse = _inverse_root(x)
-        root = above * inverse
-        if exact.has_pairs():
-            root = exact.fma(exact.fma(-root, root, above), 0.5 * inverse, root)
-        return x * exact.fma(0.5 * inner, 1 / (root + 1), 1.0)
     high, low = _root(x, 1.0)
     if not exact.has_pairs():
         return torch.where(x.isinf(), x, x + 0.5 * x * exact.over(x, high + 1))
@@ -237,18 +231,11 @@ def bent_identity(x: Tensor) -> Tensor:
     return torch.where(x.isinf(), x, y)
 
 
-def _inverse_root(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """x within what has a square, x^2 + 1, and 1 / sqrt(x^2 + 1)."""
-    inner = x.clamp(-1e18, 1e18)
-    above = exact.fma(inner, inner, 1.0)
-    return inner, above, torch.rsqrt(above)
-
-
 @bent_identity.slope
 def _(x: Tensor) -> Tensor:
     if exact.is_kernel_in_float32(x):
-        inner, _, inverse = _inverse_root(x)
-        return exact.fma(0.5 * inner, inverse, 1.0)
+        inner = x.clamp(-1e18, 1e18)  # which have squares
+        return exact.fma(0.5 * inner, torch.rsqrt(exact.fma(inner, inner, 1.0)), 1.0)
     high, low = _root(x, 1.0)
     return 1 + 0.5 * exact.over(x.clamp(-1e30, 1e30), (high + low).clamp(max=1e30))
 
