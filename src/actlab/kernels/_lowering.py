@@ -17,8 +17,8 @@ from ._past import past_the_caches
 from ._rounding import inputs_to_ask, rounded_by_inputs
 
 TORCHS = "#include <torch/csrc/inductor/cpp_prefix.h>\n"
-PREFIX = TORCHS + (Path(__file__).parent / "elementary.h").read_text(encoding="utf-8")
-
+_OURS = ("elementary.h", "pieces.h", "reach.h")
+PREFIX = TORCHS + "".join((Path(__file__).parent / one).read_text(encoding="utf-8") for one in _OURS)
 
 _HEAD = 'extern "C" void {}(void* const* inputs, void* const* outputs, int64_t rows, int64_t columns, bool past)'
 
@@ -52,7 +52,7 @@ def source(
     """C++ of `void name(void* const* inputs, void* const* outputs, int64_t rows, int64_t columns, bool past)`; raises NoKernel.
 
     It works on one thread: the runtime cuts the elements into pieces, and says whether the first output is to go past the caches. With
-    `by` it takes that function wherever it finds enough such inputs beside each other.
+    `by` it takes that function where the last input lies within its limits, for each element whatever lies beside it.
     """
     if by is not None:
         both = _shallow(f"{name}_near", by.function, arguments) + _shallow(f"{name}_far", function, arguments)
