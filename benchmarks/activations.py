@@ -34,7 +34,13 @@ from actlab.activations import Activation
 from actlab.optimizing import bytes_kept
 from actlab.train.memory import keep_freed_memory
 
-NATIVE = {"identity", *TORCH, "hard_sigmoid", "prelu", "threshold"}
+# Torch's functions told our parameters.
+TOLD: dict[str, Callable[[Tensor], Tensor]] = {
+    "hard_sigmoid": lambda x: (0.2 * x + 0.5).clamp(0, 1),  # torch's has another slope
+    "rrelu": lambda x: F.rrelu(x, 1 / 8, 1 / 3, training=False),
+    "threshold": lambda x: F.threshold(x, 1.0, 0.0),
+}
+NATIVE = {*TORCH, *TOLD, "prelu"}
 # As timm and Hugging Face write them, from their formulas.
 LIBRARY: dict[str, Callable[[Tensor], Tensor]] = {
     "mish": lambda x: x.mul(F.softplus(x).tanh()),
@@ -69,6 +75,13 @@ COMPOSITE: dict[str, Callable[[Tensor], Tensor]] = {
     "sqrt_softplus": lambda x: torch.sqrt(F.softplus(x)),
     "smelu": lambda x: torch.where(x >= 1, x, torch.where(x <= -1, torch.zeros_like(x), (x + 1) ** 2 / 4)),
     "star_relu": lambda x: 0.8944 * F.relu(x) ** 2 - 0.4472,
+    "clipped_gelu": lambda x: F.gelu(x).clamp(-10, 10),
+    "hard_elish": lambda x: torch.where(x >= 0, x, torch.exp(x) - 1) * ((x + 1) / 2).clamp(0, 1),
+    "xielu": lambda x: torch.where(
+        x > 0, 0.80007 * x * x + 0.5 * x, 0.8 * (torch.expm1(x.clamp(max=-1e-6)) - x) + 0.5 * x
+    ),
+    "straight_through_step": lambda x: (x >= 0).to(x.dtype) + (x - x.detach()),
+    "sigmoid_surrogate_step": lambda x: (x >= 0).to(x.dtype) + (torch.sigmoid(x) - torch.sigmoid(x).detach()),
 }
 TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
@@ -81,11 +94,9 @@ def functions(
 ) -> dict[str, nn.Module | Callable[[Tensor], Tensor]]:
     """The ways there are for an activation."""
     entry: Activation = activations.get(name)
-    eager: Callable[[Tensor], Tensor] | None = COMPOSITE.get(name) or TORCH.get(name)
+    eager: Callable[[Tensor], Tensor] | None = COMPOSITE.get(name) or TORCH.get(name) or TOLD.get(name)
     if name == "prelu":
         eager = nn.PReLU().to(device, dtype)
-    if name == "hard_sigmoid":
-        eager = lambda x: (0.2 * x + 0.5).clamp(0, 1)  # noqa: E731
     found: dict[str, Any] = {"clone": torch.clone}
     if eager is not None:
         found |= {"eager": eager, "compile": torch.compile(_fresh(eager), dynamic=False)}
@@ -186,7 +197,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--quick", action="store_true", help="two functions, one size, two rounds: does it run")
     given = parser.parse_args()
-    names = given.only.split(",") if given.only else sorted({*TORCH, *COMPOSITE, "prelu"} - {"normalized_sinc"})
+    names = given.only.split(",") if given.only else sorted({*NATIVE, *COMPOSITE})
     sizes = [int(one) for one in given.sizes.split(",")]
     types, rounds = given.types.split(","), given.rounds
     if given.quick:

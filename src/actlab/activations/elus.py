@@ -174,6 +174,7 @@ def _(x: Tensor, a: float) -> Tensor:
     source="Huang & Schlag 2024, Deriving activation functions using integration, arXiv:2411.13010",
     kinks=(0.0,),
     double=True,
+    pieces=("value", "slope"),
     bounds={
         "value": Bound(8, "1/8", "the exponential and the straight part cancel"),
         "slope": Bound(8, "1/2", "the exponential and the straight part cancel"),

@@ -350,6 +350,7 @@ def _(x: Tensor) -> Tensor:
     source="Basirat & Roth 2018, The quest for the golden activation function, arXiv:1808.00783",
     kinks=(-1.0, 0.0, 1.0),
     double=True,
+    single=True,
     bounds={"slope": Bound(8, "1/2", _TERMS), "curve": Bound(32, "1", _TERMS)},
     zh="以分段线性门代替 sigmoid 的 elish。",
     teaching=Teaching(
@@ -368,13 +369,27 @@ def _(x: Tensor) -> Tensor:
 def hard_elish(x: Tensor) -> Tensor:
     """Elish with straight lines in place of the sigmoid."""
     gate = (0.5 * (x + 1)).clamp(0, 1)
-    return torch.where(x >= 0, x.clamp(min=0) * gate, torch.expm1(x.clamp(max=0)) * gate)
+    low = x.clamp(max=0)
+    left = torch.expm1(low) * gate
+    if exact.is_kernel_in_float32(x) and exact.has_pairs():
+        first, rest = exact.total(low.clamp(min=-1), 1.0)
+        left = 0.5 * exact.fma(torch.expm1(low), first, torch.expm1(low) * rest)
+    return torch.where(x >= 0, x.clamp(min=0) * gate, left)
+
+
+_HARD_ELISH_ROOT = (-0.4428544010023886, 1.4810791653201162e-17)  # of its slope
 
 
 @hard_elish.slope
 def _(x: Tensor) -> Tensor:
     low = x.clamp(-1, 0)
-    left = 0.5 * (torch.expm1(low) + (low + 1) * torch.exp(low))
+    if exact.is_kernel_in_float32(
+        x
+    ):  # with its root r, ((x + 2) (e^(x - r) - 1) + x - r) / (2 (r + 2)): terms of one sign
+        away = exact.beyond(exact.alone(low), _HARD_ELISH_ROOT)
+        left = (0.5 / (_HARD_ELISH_ROOT[0] + 2)) * exact.fma(low + 2, torch.expm1(away), away)
+    else:
+        left = 0.5 * (torch.expm1(low) + (low + 1) * torch.exp(low))
     left = torch.where(x > -1, left, torch.zeros_like(x))
     right = torch.where(x >= 1, torch.ones_like(x), x.clamp(0, 1) + 0.5)
     return torch.where(x.isnan(), x, torch.where(x > 0, right, left))
