@@ -253,9 +253,14 @@ def tanh_excess(z: Tensor) -> Tensor:
     return float32.tanh_excess(z * z) if is_kernel_in_float32(z) else _ratio(torch.tanh, z) - 1
 
 
+def is_kernel() -> bool:
+    """Whether a kernel for the CPU is traced."""
+    return precision() in ("fused", "plain")
+
+
 def is_kernel_in_float32(x: Tensor) -> bool:
-    """Whether a kernel for the CPU is traced that computes in float32."""
-    return precision() in ("fused", "plain") and x.dtype == torch.float32
+    """Whether it computes in float32."""
+    return is_kernel() and x.dtype == torch.float32
 
 
 def _ratio(function: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:

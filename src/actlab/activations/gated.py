@@ -262,16 +262,22 @@ def clipped_gelu(x: Tensor, lo: Below = -10.0, hi: Above = 10.0) -> Tensor:
     return gelu.body(x).clamp(lo, hi)
 
 
+def _unclipped(x: Tensor, lo: float, hi: float) -> Tensor:
+    """Where GELU lies between the two, or is none; it is nowhere below -0.17, and x from 9 on."""
+    if lo < -0.2 and hi > 9:
+        return ~(x >= hi)
+    y = gelu.body(x)
+    return (y > lo) & (y < hi) | x.isnan()
+
+
 @clipped_gelu.slope
 def _(x: Tensor, lo: float, hi: float) -> Tensor:
-    y = gelu.body(x)
-    return torch.where((y > lo) & (y < hi) | x.isnan(), gelu.bodies["slope"](x), torch.zeros_like(x))
+    return torch.where(_unclipped(x, lo, hi), gelu.bodies["slope"](x), torch.zeros_like(x))
 
 
 @clipped_gelu.curve
 def _(x: Tensor, lo: float, hi: float) -> Tensor:
-    y = gelu.body(x)
-    return torch.where((y > lo) & (y < hi) | x.isnan(), gelu.bodies["curve"](x), torch.zeros_like(x))
+    return torch.where(_unclipped(x, lo, hi), gelu.bodies["curve"](x), torch.zeros_like(x))
 
 
 @activation(

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from . import _float32 as float32
+from . import _half_turns as half_turns
 from . import _numerics as exact
 from ._catalogue import activation
 from ._spec import Bound, LearnablePositive
@@ -174,6 +175,7 @@ def _(x: Tensor) -> Tensor:
     formula="sinc(pi * x)",
     source="Woodward 1953, Probability and information theory; numpy.sinc",
     double=True,
+    single="value",
     bounds={
         "slope": Bound(6, "min(1, 1 / abs(x))", _ZEROS),
         "curve": Bound(10, "min(10, 10 / abs(x))", _ZEROS),
@@ -194,6 +196,8 @@ def _(x: Tensor) -> Tensor:
 )
 def normalized_sinc(x: Tensor) -> Tensor:
     """sin(pi x)/(pi x), which is zero at every whole number but zero."""
+    if exact.is_kernel():
+        return half_turns.value(x)
     sine, _ = _turns(x)
     away = torch.where(x == 0, torch.ones_like(x), math.pi * x)
     y = torch.where(x == 0, torch.ones_like(x), sine / away)
@@ -210,6 +214,8 @@ def _turns(x: Tensor) -> tuple[Tensor, Tensor]:
 
 @normalized_sinc.slope
 def _(x: Tensor) -> Tensor:
+    if exact.is_kernel():
+        return half_turns.slope(x)
     return math.pi * _sinc_slope(math.pi * x, *_turns(x))
 
 
