@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from actlab import activations
 from actlab.train.memory import keep_freed_memory
 
 SCRIPTS = Path(__file__).parent.parent / "benchmarks"
@@ -189,3 +190,12 @@ def test_comparing_counts_what_was_found(tmp_path):
     call("comparing.py", "--experiments", 1, "--nulls", 1, "--workers", 1, "--quick", "--out", tmp_path)
     rows = read(tmp_path / "comparing.csv")
     assert [row["experiments"] for row in rows] == ["1", "1", "1", "1"]
+
+
+def test_every_pointwise_entry_is_in_the_grid_of_speeds():
+    """But those with nothing to compute or no slope."""
+    rows = read(SCRIPTS / "results" / "activations.csv")
+    found = {row["activation"] for row in rows if row["way"] == "fused"}
+    assert found == {*activations.names(vectors=False)} - {"binary_step", "identity"}
+    cells = {(row["activation"], row["type"], row["size"]) for row in rows if row["way"] == "compile"}
+    assert len(cells) == 10 * len(found)

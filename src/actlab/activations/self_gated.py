@@ -46,6 +46,7 @@ _LOGISH = (
     -7.353789737621014e-10, -5.938815976911703e-10,
 )  # fmt: skip
 _ELISH_ROOT = (-0.881373587019543, 2.250545892825866e-17)
+_HARD_ELISH_ROOT = (-0.4428544010023886, 1.4810791653201162e-17)  # of its slope
 _TWO_OVER_ROOT_PI = 1.1283791670955126
 _TERMS = "terms of opposite sign cancel where it passes through zero"
 
@@ -375,9 +376,6 @@ def hard_elish(x: Tensor) -> Tensor:
         first, rest = exact.total(low.clamp(min=-1), 1.0)
         left = 0.5 * exact.fma(torch.expm1(low), first, torch.expm1(low) * rest)
     return torch.where(x >= 0, x.clamp(min=0) * gate, left)
-
-
-_HARD_ELISH_ROOT = (-0.4428544010023886, 1.4810791653201162e-17)  # of its slope
 
 
 @hard_elish.slope
