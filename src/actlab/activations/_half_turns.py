@@ -26,32 +26,32 @@ _SHORT_SLOPE = (-1.6449340668425836, 1.623484848941344, -0.5722553964591085, 0.1
 
 
 class _Turned(NamedTuple):
-    """x as a whole number and r with |r| <= 1/2; -1 where that number is odd, else 1; and whether x is r itself."""
+    """x as a whole number and r with |r| <= 1/2; -1 where that number is odd, else 1; whether x is r itself, and x where it is not, else 1."""
 
     rest: Tensor
     square: Tensor
     sign: Tensor
     alone: Tensor
+    away: Tensor
 
 
 def _turned(x: Tensor) -> _Turned:
     whole = torch.round(x)
-    rest, half = x - whole, 0.5 * whole
-    return _Turned(rest, rest * rest, 1 - 4 * (half - torch.round(half)).abs(), whole == 0)
-
-
-def _value(x: Tensor, turned: _Turned) -> Tensor:
-    bend = polynomial(turned.square, _SHORT_SHAPE if x.dtype == torch.float32 else _SHAPE)
-    one = torch.ones_like(x)
-    ratio = quotient_once(turned.sign * turned.rest, torch.where(turned.alone, one, x))
-    ratio = torch.where(turned.alone, one, ratio)
-    return fma(ratio * turned.square, bend, ratio)
+    rest, half, alone = x - whole, 0.5 * whole, whole == 0
+    sign = 1 - 4 * (half - torch.round(half)).abs()
+    return _Turned(rest, rest * rest, sign, alone, torch.where(alone, torch.ones_like(x), x))
 
 
 def value(x: Tensor) -> Tensor:
     """sin(pi x) / (pi x)."""
-    y = _value(x, _turned(x))
-    return torch.where(x.abs() < torch.inf, y, torch.where(x.isnan(), x, torch.zeros_like(x)))
+    return _vanishing(x, _value(_turned(x)))
+
+
+def _value(turned: _Turned) -> Tensor:
+    bend = polynomial(turned.square, _SHORT_SHAPE if turned.square.dtype == torch.float32 else _SHAPE)
+    ratio = quotient_once(turned.sign * turned.rest, turned.away)
+    ratio = torch.where(turned.alone, torch.ones_like(ratio), ratio)
+    return fma(ratio * turned.square, bend, ratio)
 
 
 def slope(x: Tensor) -> Tensor:
@@ -60,7 +60,10 @@ def slope(x: Tensor) -> Tensor:
     square = turned.square
     near = 2 * turned.rest * polynomial(square, _SHORT_SLOPE if short else _SLOPE)
     cosine = turned.sign * fma(square, polynomial(square, _SHORT_COSINE if short else _COSINE), 1.0)
-    away = torch.where(turned.alone, torch.ones_like(x), x)
-    far = (cosine - _value(x, turned)) / away
-    y = torch.where(turned.alone, near, far)
+    far = (cosine - _value(turned)) / turned.away
+    return _vanishing(x, torch.where(turned.alone, near, far))
+
+
+def _vanishing(x: Tensor, y: Tensor) -> Tensor:
+    """y, but 0 where x is infinite."""
     return torch.where(x.abs() < torch.inf, y, torch.where(x.isnan(), x, torch.zeros_like(x)))

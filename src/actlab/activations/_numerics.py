@@ -259,7 +259,7 @@ def is_kernel() -> bool:
 
 
 def is_kernel_in_float32(x: Tensor) -> bool:
-    """Whether it computes in float32."""
+    """Whether a kernel for the CPU is traced that computes in float32."""
     return is_kernel() and x.dtype == torch.float32
 
 
