@@ -6,6 +6,7 @@ A pair (high, low) stands for high + low. Where `high` is not finite, `low` is 0
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from threading import get_ident
 
 import torch
@@ -81,12 +82,15 @@ def _halves(a: Number) -> tuple[Number, Number]:
     return high, a - high
 
 
+def scales(b: Number) -> bool:
+    """Whether products with b leave nothing out: it is 0 or a power of two."""
+    return not torch.is_tensor(b) and (b == 0 or abs(math.frexp(b)[0]) == 0.5)
+
+
 def product(a: Tensor, b: Number) -> Pair:
     """a * b, with b at its full precision even where it is a Python number beside a float32 tensor."""
     high = a * b
-    if isinstance(b, float | int) and (b == 0 or abs(math.frexp(b)[0]) == 0.5):  # a power of two: nothing is left out
-        return high, 0.0
-    if not has_pairs():
+    if scales(b) or not has_pairs():
         return high, 0.0
     if precision() == "fused" and high.dtype == torch.float32:
         known, rest = (b, 0.0) if torch.is_tensor(b) else short(b)
@@ -204,7 +208,8 @@ def sigmoid(pair: Pair, weight: Tensor | None = None, weight_low: Number = 0.0) 
 
 def _sigmoid_in_float32(pair: Pair, weight: Tensor | None, weight_low: Number) -> Tensor:
     """The same by the inverse of 2^k (1 + exp(-x)) with one rounding; the power of two comes last, so that no weight meets what is 0 without it."""
-    below, k = float32.falling_parts(pair[0].clamp(-240, 20), pair[1])
+    high, low = within(pair, 240)  # far away a low part alone may be larger than that
+    below, k = float32.falling_parts(high.clamp(max=20), low)
     power = float32.scaled(torch.ones_like(k), k)
     whole = 1 + power
     whole = whole + (((1 - whole) + power) - below)
@@ -232,7 +237,7 @@ def gated_slope(gate: Pair, lever: Pair) -> Tensor:
 def bell(e: Tensor) -> Tensor:
     """e / (1 + e)^2, for e up to 1, with what the sum leaves out put back."""
     if precision() != "exact":
-        return over(e, 1 + e * (2 + e))
+        return over(e, fma(e, 2 + e, 1.0))
     whole = 1 + e
     quotient = e / whole
     return (quotient - 2 * quotient * (((1 - whole) + e) / whole)) / whole
@@ -357,10 +362,36 @@ def near(
     """
     width, least = {
         "exact": (0.4, 0.0),
-        "fused": (reach, 1e-9),
+        "fused": (reach, 1e-8),
     }.get(precision(), (0.4, 1e-9 if x[0].dtype == torch.float64 else 3e-6))
     d = beyond(x, root)
     close = d.abs() < width
     d = torch.where(close, d, torch.zeros_like(d))
-    enough = [one for place, one in enumerate(coefficients) if abs(one) * width**place >= least * abs(coefficients[0])]
-    return close, d * polynomial(d, enough)
+    if least:
+        coefficients = _shortened(tuple(coefficients), width, least * abs(coefficients[0]))
+    return close, d * polynomial(d, coefficients)
+
+
+@cache
+def _shortened(coefficients: tuple[float, ...], width: float, most: float) -> tuple[float, ...]:
+    """A polynomial of lower degree that differs from this by at most so much for |x| up to `width`.
+
+    Chebyshev's economisation: of each last term as much is left out as the least polynomial with that term is large.
+    """
+    terms = [one * width**power for power, one in enumerate(coefficients)]
+    while len(terms) > 1:
+        share = terms[-1] / _chebyshev(len(terms) - 1)[-1]
+        most -= abs(share)
+        if most < 0:
+            break
+        terms = [one - share * other for one, other in zip(terms, _chebyshev(len(terms) - 1), strict=True)][:-1]
+    return tuple(one / width**power for power, one in enumerate(terms))
+
+
+@cache
+def _chebyshev(degree: int) -> tuple[float, ...]:
+    """Coefficients of the polynomial that lies between -1 and 1 for |x| up to 1 and grows fastest beyond."""
+    if degree < 2:
+        return (1.0,) if degree == 0 else (0.0, 1.0)
+    twice, less = (0.0, *(2 * one for one in _chebyshev(degree - 1))), (*_chebyshev(degree - 2), 0.0, 0.0)
+    return tuple(one - other for one, other in zip(twice, less, strict=True))

@@ -154,7 +154,12 @@ def celu(x: Tensor, a: Positive = 1.0) -> Tensor:
 
 @celu.slope
 def _(x: Tensor, a: float) -> Tensor:
-    return torch.where(x > 0, torch.ones_like(x), exact.exp(exact.quotient(x.clamp(max=0), a)))
+    return torch.where(x > 0, torch.ones_like(x), _falling(x, a))
+
+
+def _falling(x: Tensor, a: float) -> Tensor:
+    """exp(x/a) left of 0."""
+    return exact.exp(exact.within(exact.quotient(x.clamp(max=0), a), 800))
 
 
 @celu.from_output()
@@ -164,7 +169,7 @@ def _(y: Tensor, a: float) -> Tensor:
 
 @celu.curve
 def _(x: Tensor, a: float) -> Tensor:
-    return torch.where(x > 0, torch.zeros_like(x), exact.exp(exact.quotient(x.clamp(max=0), a)) / a)
+    return torch.where(x > 0, torch.zeros_like(x), _falling(x, a) / a)
 
 
 @activation(

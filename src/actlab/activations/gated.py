@@ -5,7 +5,7 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
-from . import _gelu_float32
+from . import _gelu_float32, _swish_float32
 from . import _numerics as exact
 from ._catalogue import activation
 from ._spec import Bound, Domain, Learnable
@@ -214,8 +214,10 @@ def _swish_parts(x: Tensor, b: float | Tensor) -> tuple[Tensor, exact.Number, Te
 
 @swish.slope
 def _(x: Tensor, b: float | Tensor) -> Tensor:
+    if exact.is_kernel_in_float32(x):
+        return _swish_float32.slope(x, b, _SWISH_ROOT, _SWISH)
     pair = exact.within(exact.product(x, b), 800)
-    close, series = exact.near(pair, _SWISH_ROOT, _SWISH, reach=0.35)
+    close, series = exact.near(pair, _SWISH_ROOT, _SWISH)
     return torch.where(close, series, exact.gated_slope(pair, pair))
 
 
@@ -227,6 +229,8 @@ def _(x: Tensor, b: float | Tensor) -> Tensor:
 
 @swish.partial("b")
 def _(x: Tensor, b: float | Tensor) -> Tensor:
+    if exact.is_kernel_in_float32(x):
+        return _swish_float32.by_b(x, b)
     _, _, up, down = _swish_parts(x, b)
     return torch.where(up * down == 0, torch.zeros_like(x), x * up * (x * down))
 

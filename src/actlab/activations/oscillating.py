@@ -299,6 +299,9 @@ def _(x: Tensor) -> Tensor:
 )
 def snake(x: Tensor, a: LearnablePositive = 1.0) -> Tensor:
     """The input with a ripple on it, so that a network can carry a period on; a, its frequency, is learnt."""
+    if exact.is_kernel_in_float32(x):  # what rounding leaves out of ax turns the ripple by less than x is rounded
+        sine = torch.sin(x * a)
+        return torch.where((x * a).isinf(), x, exact.fma(sine * sine, 1 / a, x))
     sine, _ = _wave(x, a)
     return torch.where(x.isinf(), x, x + sine * sine / a)
 
@@ -306,6 +309,12 @@ def snake(x: Tensor, a: LearnablePositive = 1.0) -> Tensor:
 def _wave(x: Tensor, a: float | Tensor) -> tuple[Tensor, Tensor]:
     """sin(ax) and cos(ax)."""
     high, low = exact.product(x, a)
+    if exact.is_kernel() and x.dtype == torch.float64 and not exact.scales(a):
+        low = float32.fma(x, a, -high)
+    if torch.is_tensor(low):  # far out, where it is a turn and more, nothing tells the phase
+        low = torch.where(low.abs() < 0.1, low, torch.zeros_like(low))
+    largest = torch.finfo(high.dtype).max
+    high = torch.where(x.isinf(), x, high.clamp(-largest, largest))
     sine, cosine = torch.sin(high), torch.cos(high)
     return sine + low * cosine, cosine - low * sine
 
@@ -327,7 +336,8 @@ def _(x: Tensor, a: float | Tensor) -> Tensor:
 @snake.partial("a")
 def _(x: Tensor, a: float | Tensor) -> Tensor:
     sine, cosine = _wave(x, a)
-    return sine / a * (2 * x * cosine - sine / a)
+    share = sine * (1 / a)
+    return share * (2 * x * cosine - share)
 
 
 @activation(

@@ -32,8 +32,13 @@ from ._teaching import Teaching, Text
 )
 def softplus(x: Tensor, b: Positive = 1.0) -> Tensor:
     """Smooth upper bound of ReLU; its derivative is the sigmoid."""
-    high, low = exact.quotient(exact.log1p_unit(exact.exp(exact.minus_abs(exact.product(x, b)))), b)
+    high, low = exact.quotient(exact.log1p_unit(_fallen(x, b)), b)
     return x.clamp(min=0) + (high + low)
+
+
+def _fallen(x: Tensor, b: float) -> Tensor:
+    """exp(-|bx|)."""
+    return exact.exp(exact.minus_abs(exact.within(exact.product(x, b), 800)))
 
 
 @softplus.slope
@@ -48,7 +53,7 @@ def _(y: Tensor, b: float) -> Tensor:
 
 @softplus.curve
 def _(x: Tensor, b: float) -> Tensor:
-    return exact.times(exact.bell(exact.exp(exact.minus_abs(exact.product(x, b)))), b)
+    return exact.times(exact.bell(_fallen(x, b)), b)
 
 
 @activation(

@@ -306,13 +306,18 @@ def _(x: Tensor, s: float | Tensor, b: float | Tensor) -> Tensor:
 )
 def smelu(x: Tensor, beta: Positive = 1.0) -> Tensor:
     """ReLU whose corner is a parabola, with a continuous derivative."""
-    inner = x.clamp(-beta, beta) + beta
+    inner = _above(x.clamp(max=beta), beta)
     return torch.where(x >= beta, x, inner * (inner / (4 * beta)))
+
+
+def _above(x: Tensor, beta: float) -> Tensor:
+    """How far x lies above -beta, with every digit kept next to it."""
+    return exact.added(x.clamp(min=-beta), beta).clamp(min=0)
 
 
 @smelu.slope
 def _(x: Tensor, beta: float) -> Tensor:
-    return between(x, -beta, beta, (x + beta) / (2 * beta), 1.0)
+    return between(x, -beta, beta, _above(x, beta) / (2 * beta), 1.0)
 
 
 @smelu.curve

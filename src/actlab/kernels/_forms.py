@@ -30,9 +30,12 @@ def sources(variant: Variant, dtype: torch.dtype, *, rows: bool = False) -> dict
 
 
 def _widen(variant: Variant, dtype: torch.dtype, kind: str, under: str = "plain") -> Widen:
-    """What a kernel of the "value", the "slope" or the "curve" computes in; `under` is the arithmetic of results in half types."""
+    """What a kernel of the "value", the "slope" or the "curve" computes in; `under` is the arithmetic of results in half types.
+
+    Where parameters learn that is float32: their roots are not known, so that results are as good as stated for them beside 1, not beside 0.
+    """
     entry = variant.entry
-    if not entry.double or entry.single is True or entry.single == kind:
+    if not entry.double or entry.single is True or entry.single == kind or variant.learnt:
         return wide
     suffices = dtype != torch.float32 and kind != "curve" and _float32_suffices(variant, dtype, kind, under)
     return wide if suffices else widest
@@ -44,8 +47,6 @@ def _float32_suffices(variant: Variant, dtype: torch.dtype, kind: str, under: st
 
     With a margin: elementary functions within kernels are rougher than torch's, which are asked here.
     """
-    if variant.learnt:
-        return False
     x, values = every(dtype), variant.values(())
     body = variant.entry.body if kind == "value" else variant.entry.bodies["slope"]
     with arithmetic(under):

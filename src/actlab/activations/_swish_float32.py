@@ -1,0 +1,56 @@
+"""Swish in kernels in float32: its slope, and its derivative by b.
+
+With t = bx the slope is s(-|t|) left of 0 and 1 - s(-|t|) right of it, and s(-|t|) is the sigmoid's slope times 1 - |t| + exp(-|t|).
+The sigmoid's slope times x^2 is the derivative by b, so that a kernel with both computes it once.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from . import _float32 as float32
+from . import _numerics as exact
+from ._numerics import Number, Pair
+
+
+class _Bell(NamedTuple):
+    """The sigmoid's slope at -(high + low) as a part times 2^k, by `times` with what it is to be multiplied by; and exp of that."""
+
+    size: Pair
+    part: Tensor
+    k: Tensor | None
+    e: Tensor
+
+    def times(self, weight: Number) -> Tensor:
+        """With the power of two last: far left nothing is lost on the way."""
+        return self.part * weight if self.k is None else float32.scaled(self.part * weight, self.k)
+
+
+def slope(x: Tensor, b: Number, root: tuple[float, float], series: tuple[float, ...]) -> Tensor:
+    """The slope; `series` is that at its root left of 0."""
+    bell = _bell(x, b)
+    high, low = bell.size
+    close, beside = exact.near((-high, -low), root, series, reach=0.35)
+    left = torch.where(close, beside, bell.times((1 - high) + (bell.e - low)))
+    return torch.where(x * b >= 0, 1 - left, left)
+
+
+def by_b(x: Tensor, b: Number) -> Tensor:
+    """x^2 times the sigmoid's slope."""
+    bell = _bell(x, b).times(1.0)
+    return torch.where(bell == 0, 0.0, x * (x * bell))
+
+
+def _bell(x: Tensor, b: Number) -> _Bell:
+    size, low = exact.product(x.abs(), abs(b))
+    low = torch.where(size < 240, low, torch.zeros_like(size)) if torch.is_tensor(low) else low
+    size = size.clamp(max=240)
+    if exact.has_pairs():
+        grown, k = float32.exp_parts(-size, -low)
+        whole = 1 + grown
+        e = float32.scaled(whole, k)
+    else:
+        e = whole = torch.exp(-size)
+        k = None
+    return _Bell((size, low), exact.over(whole, float32.fma(e, 2 + e, 1.0)), k, e)
