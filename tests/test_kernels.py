@@ -227,6 +227,7 @@ def test_leaky_relu_with_a_negative_slope_keeps_its_input():
         (torch.bfloat16, "relu", 2.0),
         (torch.bfloat16, "gelu", 2.125),
         (torch.bfloat16, "softplus", 2.0),
+        (torch.float32, "straight_through_step", 4.0),
         (torch.float32, "gelu", 8.0),
     ],
 )
@@ -237,6 +238,20 @@ def test_bytes_kept_between_two_layers(dtype, name, bytes_each):
     x = torch.randn(128, 64).to(dtype)
     kept = bytes_kept(lambda: model(x), model) - x.untyped_storage().nbytes()
     assert kept / (128 * 256) == pytest.approx(bytes_each, abs=0.005)
+
+
+@pytest.mark.parametrize("name", ["identity", "straight_through_step"])
+def test_where_the_slope_is_1_the_gradient_is_handed_on(name):
+    entry, x = get(name), torch.randn(3, 70, requires_grad=True)
+    assert entry.hands_on and entry.derivative(x.detach()).eq(1).all()
+    y = fixed(name)(x)
+    given = []
+    y.register_hook(given.append)
+    (g,) = torch.autograd.grad(y, x, torch.randn(3, 70).t().contiguous().t(), create_graph=True)
+    assert g.data_ptr() == given[0].data_ptr() and torch.equal(g, given[0])
+    g = torch.ones(3, 70, requires_grad=True)
+    (dx,) = torch.autograd.grad(fixed(name)(x), x, g, create_graph=True)
+    assert torch.autograd.grad((dx * dx).sum(), g)[0].eq(2).all()
 
 
 def test_saves_are_checked():

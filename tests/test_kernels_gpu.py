@@ -29,7 +29,7 @@ def variant(name):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-@pytest.mark.parametrize("name", sorted({*NAMES, "tanh_exp"}))
+@pytest.mark.parametrize("name", sorted({*NAMES, "tanh_exp", "straight_through_step"}))
 def test_value_and_slope(name, dtype):
     of = variant(name)
     x = torch.randn(7, 33, generator=torch.Generator().manual_seed(0)).to(dtype)[:, ::2].requires_grad_()

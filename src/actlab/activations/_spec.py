@@ -103,6 +103,7 @@ class Activation:
     # what kernels take by pieces of polynomials not far from 0, being smooth but for 0: "value", "slope", "half value" (of half types alone)
     pieces: tuple[str, ...] = ()
     surrogate: bool = False  # the slope is not the derivative, but one to train with
+    hands_on: bool = False  # the slope is 1 everywhere: kernels keep nothing and hand the gradient on
     # of "value", "slope" or "curve", where the usual ones cannot hold
     bounds: dict[str, "Bound"] = field(default_factory=dict)
     zh: str = field(default="", repr=False)

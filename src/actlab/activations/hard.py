@@ -14,6 +14,7 @@ from ._teaching import Teaching, Text
     formula="x",
     source="the activation of linear models; Widrow & Hoff 1960, ADALINE",
     also=("linear",),
+    hands_on=True,
     zh="恒等函数：原样输出。",
     teaching=Teaching(
         good=Text(

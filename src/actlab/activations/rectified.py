@@ -311,8 +311,8 @@ def smelu(x: Tensor, beta: Positive = 1.0) -> Tensor:
 
 
 def _above(x: Tensor, beta: float) -> Tensor:
-    """How far x lies above -beta, with every digit kept next to it."""
-    return exact.added(x.clamp(min=-beta), beta).clamp(min=0)
+    """How far x lies above -beta, with every digit kept next to it; 0 below."""
+    return torch.where(x <= -beta, torch.zeros_like(x), exact.added(x, beta))
 
 
 @smelu.slope

@@ -85,6 +85,7 @@ class _RandomLeaky(torch.autograd.Function):
     source="Bengio, Léonard & Courville 2013, Estimating or propagating gradients through stochastic neurons, arXiv:1308.3432",
     jumps=(0.0,),
     surrogate=True,
+    hands_on=True,
     zh="反向传播时假装斜率为 1 的阶跃函数，因而可以训练。",
     teaching=Teaching(
         good=Text(

@@ -17,7 +17,7 @@ from .._language import say
 from ..activations._numerics import arithmetic
 from ..errors import UsageError, first_line
 from ._forms import DTYPES, OnGpu, on_gpu
-from ._lean import OUTPUT
+from ._lean import NOTHING, OUTPUT
 from ._variant import Variant
 
 
@@ -27,23 +27,26 @@ def run(variant: Variant, x: Tensor, keep: int) -> Tensor | None:
         return None
     if not (x.requires_grad and torch.is_grad_enabled()):
         return computed(variant, "forward", x)
-    return _Pass.apply(x, variant, keep == OUTPUT)
+    return _Pass.apply(x, variant, keep)
 
 
 class _Pass(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, variant: Variant, by_output: bool) -> Tensor:
+    def forward(ctx: Any, x: Tensor, variant: Variant, keep: int) -> Tensor:
         y = computed(variant, "forward", x)
-        ctx.variant, ctx.by_output = variant, by_output
-        ctx.save_for_backward(y if by_output else x)
+        ctx.variant, ctx.keep = variant, keep
+        if keep != NOTHING:
+            ctx.save_for_backward(y if keep == OUTPUT else x)
         return y
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        if ctx.keep == NOTHING:
+            return gradients[0], None, None
         (gradient,), (kept,), variant = gradients, ctx.saved_tensors, ctx.variant
         if not torch.is_grad_enabled():
-            return computed(variant, "from_output" if ctx.by_output else "backward", gradient, kept), None, None
-        if ctx.by_output:
+            return computed(variant, "from_output" if ctx.keep == OUTPUT else "backward", gradient, kept), None, None
+        if ctx.keep == OUTPUT:
             raise UsageError(
                 say(
                     f"{variant.key}: the second derivative needs the input, and this activation has kept its output; take module(save='input')",

@@ -14,7 +14,7 @@ from ..activations._calculus import wide
 from ._fitting import fit
 from ._variant import Variant
 
-INPUT, OUTPUT, OUTPUT_AND_SIDE = range(3)  # what is kept, as the operators count it
+INPUT, OUTPUT, OUTPUT_AND_SIDE, NOTHING = range(4)  # what is kept, as the operators count it
 TOLERANCE = 3.0  # "auto" keeps the output where the slope's error is at most so many times what rounding the slope itself would cost
 
 

@@ -10,7 +10,7 @@ from .._language import say
 from ..activations import Activation
 from ..activations._calculus import transforming
 from ..errors import UsageError
-from ._lean import INPUT, is_good, lean
+from ._lean import INPUT, NOTHING, is_good, lean
 from ._runtime import fast, forms, ready, register
 from ._variant import Variant
 
@@ -51,6 +51,8 @@ def tells_slope(entry: Activation, values: dict[str, float]) -> bool:
 
 def kept(variant: Variant, save: str, dtype: torch.dtype) -> int:
     """What to keep for the backward pass; raises UsageError where the output is asked for and does not tell the slope."""
+    if variant.entry.hands_on:
+        return NOTHING
     if save == "input" or (save == "auto" and dtype == torch.float32):
         return INPUT
     way = lean(variant)

@@ -46,7 +46,7 @@ using Pointers = c10::SmallVector<void*, 8>;  // made for every piece, so withou
 
 enum Form { kForward, kSided, kBackward, kFromOutput, kFromSided, kCurve, kForwardRows, kBackwardRows, kForms };
 constexpr int64_t kSingle = -1;  // in place of the axis of the channels: every parameter is one number
-enum Keep : int64_t { kInput = 0, kOutput = 1, kOutputAndSide = 2 };  // what the backward pass gets
+enum Keep : int64_t { kInput = 0, kOutput = 1, kOutputAndSide = 2, kNothing = 3 };  // what the backward pass gets
 
 struct Kernel {
   std::array<Function, kForms> forms{};
@@ -480,6 +480,7 @@ struct Activation : torch::autograd::Function<Activation> {
       kept = {y, bits};
     } else {
       y = call_forward(x, learnt, plan->name, plan->axis, plan->keep);
+      if (plan->keep == kNothing) return y;
       kept = {plan->keep == kOutput ? y : x};
       kept.insert(kept.end(), learnt.begin(), learnt.end());
     }
@@ -499,9 +500,10 @@ struct Activation : torch::autograd::Function<Activation> {
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    const auto& [name, axis, keep] = *reinterpret_cast<const Plan*>(context->saved_data.at("plan").toInt());
+    if (keep == kNothing) return {gradients[0], Tensor()};  // the slope is 1
     auto saved = context->get_saved_variables();
     restore_order(saved[0], context->saved_data);
-    const auto& [name, axis, keep] = *reinterpret_cast<const Plan*>(context->saved_data.at("plan").toInt());
     const bool sided = keep == kOutputAndSide;
     const variable_list learnt(saved.begin() + 1, sided ? saved.begin() + 1 : saved.end());
     variable_list results(learnt.size() + 2);
