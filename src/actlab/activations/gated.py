@@ -247,6 +247,7 @@ Above = Annotated[float, Domain(low=5.0)]  # where GELU is the identity, so that
     ordered=("lo", "hi"),
     double=True,
     single=True,
+    pieces_of="gelu",
     zh="截断到 [lo, hi] 的 GELU，便于量化。",
     teaching=Teaching(
         good=Text(
@@ -269,7 +270,7 @@ def clipped_gelu(x: Tensor, lo: Below = -10.0, hi: Above = 10.0) -> Tensor:
 def _unclipped(x: Tensor, lo: float, hi: float) -> Tensor:
     """Where GELU lies between the two, or is none; it is nowhere below -0.17, and x from 9 on."""
     if lo < -0.2 and hi > 9:
-        return ~(x >= hi)
+        return (x < hi) | x.isnan()
     y = gelu.body(x)
     return (y > lo) & (y < hi) | x.isnan()
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ..activations import _pieces as pieces
+from ..activations import get
 from ..activations._fits import Side, fit
 from ..activations._float32 import fma
 from ..activations._pieces import Pieces
@@ -101,6 +102,10 @@ class Near(NamedTuple):
 def near(variant: Variant, kind: str, dtype: torch.dtype) -> Near | None:
     """The "value" or the "slope" of a variant near 0, good enough for results of this type; None where there is no such."""
     entry = variant.entry
+    if entry.pieces_of:
+        found = near(Variant(get(entry.pieces_of), (), ()), kind, dtype)
+        (kink,) = entry.points(entry.kinks, **dict(variant.fixed))
+        return found and found._replace(high=min(found.high, pieces.below(kink)))
     taken = kind in entry.pieces or (dtype != torch.float32 and f"half {kind}" in entry.pieces)
     if variant.learnt or not taken or not pieces.in_one_step():
         return None
