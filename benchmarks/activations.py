@@ -5,11 +5,11 @@ python benchmarks/activations.py [--only gelu,mish] [--sizes 10,14,18,22,26] [--
 Ways: `eager` is torch's own function, or the formula in torch operations where it has none; `compile` is torch.compile of that;
 `library` the form that timm or Hugging Face write; `fused` is ours as it comes, `fused-input` and `fused-output` ours told to keep what
 it would not (it keeps the input of float32, and of half types the output where that tells the slope); `clone` copies the tensor and is
-the limit of any pass over it. Each is called as a function, PReLU with its parameter as a layer on both sides. In every round each way
-takes its turn, so that all meet the same machine, and is called once before the clock starts; what memory a result gets depends on what
-was called before, so every round begins with another way. Freed memory stays in the process, as in `actlab train`. Rows go to
-benchmarks/results/activations.csv, a picture of them to activations.svg, a summary to the terminal. Inputs are normal; with
-`--deviation 4` many lie where kernels for numbers near 0 do not reach.
+the limit of any pass over it. Each is called as a function, those with parameters that learn (PReLU, and names that end in `_learning`)
+as layers on both sides. In every round each way takes its turn, so that all meet the same machine, and is called once before the clock
+starts; what memory a result gets depends on what was called before, so every round begins with another way. Freed memory stays in the
+process, as in `actlab train`. Rows go to benchmarks/results/activations.csv, a picture of them to activations.svg, a summary to the
+terminal. Inputs are normal; with `--deviation 4` many lie where kernels for numbers near 0 do not reach.
 """
 
 import argparse
@@ -83,6 +83,35 @@ COMPOSITE: dict[str, Callable[[Tensor], Tensor]] = {
     "straight_through_step": lambda x: (x >= 0).to(x.dtype) + (x - x.detach()),
     "sigmoid_surrogate_step": lambda x: (x >= 0).to(x.dtype) + (torch.sigmoid(x) - torch.sigmoid(x).detach()),
 }
+
+
+class Learning(nn.Module):
+    """A formula with parameters of its own, as a user would write it."""
+
+    def __init__(self, formula: Callable[..., Tensor], *start: float):
+        super().__init__()
+        self.formula = formula
+        self.own = nn.ParameterList([nn.Parameter(torch.tensor(one)) for one in start])
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.formula(x, *self.own)
+
+
+# Of entries whose parameters learn, for names that end in `_learning`.
+LEARNING: dict[str, Callable[[], nn.Module]] = {
+    "snake": lambda: Learning(lambda x, a: x + torch.sin(a * x) ** 2 / a, 1.0),
+    "star_relu": lambda: Learning(lambda x, s, b: s * F.relu(x) ** 2 + b, 0.8944, -0.4472),
+    "swish": lambda: Learning(lambda x, b: x * torch.sigmoid(b * x), 1.0),
+    "xielu": lambda: Learning(
+        lambda x, p, n: torch.where(
+            x > 0,
+            F.softplus(p) * x * x + 0.5 * x,
+            (0.5 + F.softplus(n)) * (torch.expm1(x.clamp(max=-1e-6)) - x) + 0.5 * x,
+        ),
+        0.2035149379,
+        -1.0502256128,
+    ),
+}
 TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
@@ -93,17 +122,18 @@ def functions(
     name: str, dtype: torch.dtype, device: torch.device = _CPU
 ) -> dict[str, nn.Module | Callable[[Tensor], Tensor]]:
     """The ways there are for an activation."""
-    entry: Activation = activations.get(name)
+    learns = name == "prelu" or name.endswith("_learning")
+    entry: Activation = activations.get(name.removesuffix("_learning"))
     eager: Callable[[Tensor], Tensor] | None = COMPOSITE.get(name) or TORCH.get(name) or TOLD.get(name)
-    if name == "prelu":
-        eager = nn.PReLU().to(device, dtype)
+    if learns:
+        eager = (nn.PReLU() if name == "prelu" else LEARNING[entry.name]()).to(device, dtype)
     found: dict[str, Any] = {"clone": torch.clone}
     if eager is not None:
         found |= {"eager": eager, "compile": torch.compile(_fresh(eager), dynamic=False)}
     if name in LIBRARY:
         found["library"] = LIBRARY[name]
-    found["fused"] = entry.module().to(device, dtype) if name == "prelu" else entry
-    if name != "prelu" and kernels.tells_slope(entry, entry.values()):
+    found["fused"] = entry.module().to(device, dtype) if learns else entry
+    if not learns and kernels.tells_slope(entry, entry.values()):
         other = "output" if dtype == torch.float32 else "input"
         found[f"fused-{other}"] = entry.module(save=other, learn=False)
     return found
@@ -197,7 +227,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--quick", action="store_true", help="two functions, one size, two rounds: does it run")
     given = parser.parse_args()
-    names = given.only.split(",") if given.only else sorted({*NATIVE, *COMPOSITE})
+    names = (
+        given.only.split(",")
+        if given.only
+        else sorted({*NATIVE, *COMPOSITE, *(f"{name}_learning" for name in LEARNING)})
+    )
     sizes = [int(one) for one in given.sizes.split(",")]
     types, rounds = given.types.split(","), given.rounds
     if given.quick:

@@ -366,7 +366,8 @@ def near(
     }.get(precision(), (0.4, 1e-9 if x[0].dtype == torch.float64 else 3e-6))
     d = beyond(x, root)
     close = d.abs() < width
-    d = torch.where(close, d, torch.zeros_like(d))
+    if not is_kernel():  # what is not asked for may be infinite there
+        d = torch.where(close, d, torch.zeros_like(d))
     if least:
         coefficients = _shortened(tuple(coefficients), width, least * abs(coefficients[0]))
     return close, d * polynomial(d, coefficients)

@@ -15,31 +15,33 @@ from ._numerics import Number, Pair
 
 
 class _Bell(NamedTuple):
-    """The sigmoid's slope at -(high + low) as a part times 2^k, by `times` with what it is to be multiplied by; and exp of that."""
+    """The sigmoid's slope at -(high + low), as a part by 2^k; and exp of that."""
 
     size: Pair
     part: Tensor
     k: Tensor | None
     e: Tensor
 
-    def times(self, weight: Number) -> Tensor:
-        """With the power of two last: far left nothing is lost on the way."""
-        return self.part * weight if self.k is None else float32.scaled(self.part * weight, self.k)
+    def of(self, part: Tensor) -> Tensor:
+        """A part by that power of two: where it comes last nothing is lost far left."""
+        return part if self.k is None else float32.scaled(part, -self.k)
 
 
 def slope(x: Tensor, b: Number, root: tuple[float, float], series: tuple[float, ...]) -> Tensor:
     """The slope; `series` is that at its root left of 0."""
     bell = _bell(x, b)
     high, low = bell.size
-    close, beside = exact.near((-high, -low), root, series, reach=0.35)
-    left = torch.where(close, beside, bell.times((1 - high) + (bell.e - low)))
+    mirrored = [one if power % 2 else -one for power, one in enumerate(series)]
+    close, beside = exact.near(bell.size, (-root[0], -root[1]), mirrored, reach=0.35)
+    left = torch.where(close, beside, bell.of(bell.part * ((1 - high) + (bell.e - low))))
     return torch.where(x * b >= 0, 1 - left, left)
 
 
 def by_b(x: Tensor, b: Number) -> Tensor:
     """x^2 times the sigmoid's slope."""
-    bell = _bell(x, b).times(1.0)
-    return torch.where(bell == 0, 0.0, x * (x * bell))
+    bell = _bell(x, b)
+    found = bell.of(bell.part)
+    return torch.where(found == 0, 0.0, x * (x * found))
 
 
 def _bell(x: Tensor, b: Number) -> _Bell:
@@ -47,9 +49,9 @@ def _bell(x: Tensor, b: Number) -> _Bell:
     low = torch.where(size < 240, low, torch.zeros_like(size)) if torch.is_tensor(low) else low
     size = size.clamp(max=240)
     if exact.has_pairs():
-        grown, k = float32.exp_parts(-size, -low)
-        whole = 1 + grown
-        e = float32.scaled(whole, k)
+        below, k = float32.falling_parts(size, low)
+        whole = 1 - below
+        e = float32.scaled(whole, -k)
     else:
         e = whole = torch.exp(-size)
         k = None
