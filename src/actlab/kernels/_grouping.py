@@ -11,17 +11,21 @@ _COUNT = 4
 _SHORT = 28  # statements of a loop whose time is that of memory
 _LONGEST = 60  # statements; what takes longer waits for arithmetic
 
-_ANY_LOOP = re.compile(r"for\(int64_t x\d+=")
-_LOOP = re.compile(r"for\(int64_t x0=static_cast<int64_t>\(0L\); x0<static_cast<int64_t>\((\w+)\); x0\+=static_cast<int64_t>\((\d+)L\)\)")  # fmt: skip
+_ANY_LOOP = re.compile(r"for\(int64_t (x\d+)=")
+_LOOP = r"for\(int64_t {0}=static_cast<int64_t>\(0L\); {0}<static_cast<int64_t>\((\w+)\); {0}\+=static_cast<int64_t>\((\d+)L\)\)"
 _VECTORS = re.compile(r"if\(C10_LIKELY\([^\n]*\)\)\n\s*\{\n")
-_LOAD = re.compile(r"at::vec::Vectorized<float>::loadu\((in_ptr\d+ \+ static_cast<int64_t>\(x0\)), static_cast<int64_t>\(\d+\)\)")  # fmt: skip
+_LOAD = re.compile(r"at::vec::Vectorized<float>::loadu\((in_ptr\d+ \+ static_cast<int64_t>\([^()]*\)), static_cast<int64_t>\(\d+\)\)")  # fmt: skip
 _STORE = re.compile(r"^\s*tmp\d+\.store\(out_ptr[^\n]*;\n", re.M)
 
 
 def grouped(text: str) -> str:
     """The same function of C++ with its one loop over vectors in one of these ways; unchanged where it is not of that kind."""
-    loop, vectors = _LOOP.search(text), _VECTORS.search(text)
-    if loop is None or vectors is None or len(_ANY_LOOP.findall(text)) != 1:  # rows of columns are two
+    loops, vectors = _ANY_LOOP.findall(text), _VECTORS.search(text)
+    if vectors is None or loops not in (["x0"], ["x0", "x1"]):  # the second of two goes through the columns of a row
+        return text
+    along = loops[-1]
+    loop = re.search(_LOOP.format(along), text)
+    if loop is None:
         return text
     begin, end = vectors.end(), _closing(text, vectors.end())
     step = text[begin:end]
@@ -32,10 +36,10 @@ def grouped(text: str) -> str:
         return text[:begin] + _LOAD.sub(r"actlab::loaded(\1)", step) + text[end:]
     length, width = loop[1], int(loop[2])
     loads, stores = _STORE.sub("", step), "".join(_STORE.findall(step))
-    group = "".join(_nth(part, number, width) for part in (loads, stores) for number in range(_COUNT))
+    group = "".join(_nth(part, along, number * width) for part in (loads, stores) for number in range(_COUNT))
     several = (
-        f"int64_t x0 = 0;\nfor (; x0 + {_COUNT * width} <= {length}; x0 += {_COUNT * width})\n{{\n{group}}}\n"
-        f"for (; x0 < {length}; x0 += {width})"
+        f"int64_t {along} = 0;\nfor (; {along} + {_COUNT * width} <= {length}; {along} += {_COUNT * width})\n{{\n{group}}}\n"
+        f"for (; {along} < {length}; {along} += {width})"
     )
     return text[: loop.start()] + several + text[loop.end() :]
 
@@ -50,7 +54,7 @@ def _closing(text: str, place: int) -> int:
     raise ValueError("expected a block that ends")
 
 
-def _nth(step: str, number: int, width: int) -> str:
-    """The statements of a step for the vector that comes so many later, with names of its own."""
-    step = re.sub(r"\btmp(\d+)\b", rf"tmp\1_{number}", step)
-    return re.sub(r"\bx0\b", f"(x0 + {number * width})", step) if number else step
+def _nth(step: str, along: str, later: int) -> str:
+    """The statements of a step for the vector so many elements later along this index, with names of its own."""
+    step = re.sub(r"\btmp(\d+)\b", rf"tmp\1_{later}", step)
+    return re.sub(rf"\b{along}\b", f"({along} + {later})", step) if later else step

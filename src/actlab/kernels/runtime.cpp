@@ -23,6 +23,7 @@
 #include <cstring>
 #include <fstream>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <shared_mutex>
 #include <stdexcept>
@@ -57,6 +58,7 @@ std::unordered_map<std::string, Kernel> registry[3];  // by the type of the tens
 int (*builder)(const char* name, int type) = nullptr;
 
 constexpr int64_t kChunk = 16384;  // elements worked on at once: three such blocks lie in a second-level cache
+constexpr int64_t kTerms = 4096;  // of the gradient by a parameter, worked on at once
 constexpr int64_t kGrain = 32768;  // elements below which a second thread does not pay, as in torch
 
 int type_of(const Tensor& x) {
@@ -323,7 +325,9 @@ std::tuple<Tensor, Tensor> forward_sided(const Tensor& given, c10::string_view n
 Tensor summed(const std::vector<float>& parts, const Layout& shape, const Tensor& parameter) {
   const int64_t same = shape.by_rows() ? 1 : shape.pieces_of_row();  // parts of one channel that lie side by side
   std::vector<double> sums(shape.channels);
-  for (int64_t one = 0; one < int64_t(parts.size()); ++one) sums[one / same % shape.channels] += parts[one];
+  for (const float* part = parts.data(); part < parts.data() + parts.size(); part += same * shape.channels)
+    for (int64_t channel = 0; channel < shape.channels; ++channel)
+      for (int64_t one = 0; one < same; ++one) sums[channel] += part[channel * same + one];
   Tensor result = at::empty(parameter.sizes(), parameter.options());
   AT_DISPATCH_FLOATING_TYPES_AND2(at::kHalf, at::kBFloat16, result.scalar_type(), "summed", [&] {
     std::transform(sums.begin(), sums.end(), result.mutable_data_ptr<scalar_t>(), [](double sum) { return static_cast<scalar_t>(static_cast<float>(sum)); });
@@ -366,14 +370,20 @@ std::vector<Tensor> backward(
       run(inputs.data(), outputs.data(), count, columns, past);
       return;
     }
-    std::vector<float> terms(values.size() * count * columns);  // one for each element, summed by columns here
-    for (size_t one = 0; one < values.size(); ++one) outputs.push_back(terms.data() + one * count * columns);
-    run(inputs.data(), outputs.data(), count, columns, past);
-    for (size_t one = 0; one < values.size(); ++one) {
-      const float* term = static_cast<const float*>(outputs[one + 1]);
-      float* sum = parts[one].data() + piece * columns;
-      for (int64_t row = 0; row < count; ++row)
-        for (int64_t column = 0; column < columns; ++column) sum[column] += term[row * columns + column];
+    // A term for each element of a few rows, so that they stay in the first caches, summed by columns here.
+    const int64_t together = std::min(count, std::max<int64_t>(1, kTerms / columns));
+    const std::unique_ptr<float[]> terms(new float[values.size() * together * columns]);
+    for (size_t one = 0; one < values.size(); ++one) outputs.push_back(terms.get() + one * together * columns);
+    for (int64_t done = 0; done < count; done += together) {
+      const int64_t some = std::min(together, count - done), place = first + done * columns;
+      inputs[0] = at_element(g, place), inputs[1] = at_element(kept, place), outputs[0] = at_element(dx, place);
+      run(inputs.data(), outputs.data(), some, columns, past);
+      for (size_t one = 0; one < values.size(); ++one) {
+        const float* term = static_cast<const float*>(outputs[one + 1]);
+        float* sum = parts[one].data() + piece * columns;
+        for (int64_t row = 0; row < some; ++row)
+          for (int64_t column = 0; column < columns; ++column) sum[column] += term[row * columns + column];
+      }
     }
   });
   std::vector<Tensor> results{dx};
