@@ -112,7 +112,8 @@ LEARNING: dict[str, Callable[[], nn.Module]] = {
         -1.0502256128,
     ),
 }
-TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+USUAL = "fp32,bf16"
 
 
 _CPU = torch.device("cpu")
@@ -217,7 +218,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", help="names, with commas; the default is all that have an eager form")
     parser.add_argument("--sizes", default="10,14,18,22,26", help="powers of two")
-    parser.add_argument("--types", default="fp32,bf16")
+    parser.add_argument("--types", default=USUAL, help=f"of {', '.join(TYPES)}")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument(
         "--deviation", type=float, default=1.0, help="of the inputs; those of another than 1 have files of their own"

@@ -13,7 +13,7 @@ from statistics import median
 
 import torch
 from _rows import RESULTS, append, machine_columns, spread, table
-from activations import TYPES, seconds
+from activations import TYPES, USUAL, seconds
 
 from actlab import activations, fused, kernels
 from actlab.train.memory import keep_freed_memory
@@ -63,8 +63,8 @@ def main() -> None:
     fused()
     machine, rows = machine_columns(torch.device("cpu")), []
     for name in names:
-        for short, dtype in TYPES.items():
-            found = measure(name, dtype, power, rounds)
+        for short in USUAL.split(","):
+            found = measure(name, TYPES[short], power, rounds)
             times = zip(found["clone"], found["arithmetic"], found["fused"], strict=True)
             shares, over = zip(*[(copy / whole, whole / max(copy, own)) for copy, own, whole in times], strict=True)
             share, bound = spread(shares), spread(over)

@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor
 
+from . import _float32 as float32
 from . import _numerics as exact
 from ._catalogue import activation
 from ._spec import Bound, Learnable, Positive, Real
@@ -203,9 +204,24 @@ def xielu(x: Tensor, alpha_p: Learnable = 0.2035149379, alpha_n: Learnable = -1.
     up, down = _soft(alpha_p), _soft(alpha_n) + beta
     low = x.clamp(max=0)
     high = x.clamp(min=0)
-    near = down * (torch.expm1(low) - low) + beta * low
-    left = torch.where(low > -1, near, down * torch.expm1(low) + (beta - down) * low)
+    if exact.precision() == "fused" and x.dtype == torch.float32:
+        left = _left_in_float32(low, down, _soft(alpha_n), beta)
+    else:
+        near = down * (torch.expm1(low) - low) + beta * low
+        left = torch.where(low > -1, near, down * torch.expm1(low) + (beta - down) * low)
     return torch.where(x > 0, high * (up * high + beta), left)
+
+
+def _left_in_float32(x: Tensor, down: exact.Number, fall: exact.Number, beta: float) -> Tensor:
+    """down (exp(x) - 1) - fall x in kernels, with more digits of both than a float32 has: they cancel at a root."""
+    grown, k = float32.exp_parts(x)
+    scale = float32.scaled(torch.ones_like(k), k)
+    high = (scale - 1) + scale * grown
+    low = scale * grown - (high - (scale - 1))
+    straight, rest = exact.product(x, fall)
+    far = float32.fma(high, down, -straight) + float32.fma(low, down, -rest)
+    near = float32.fma((high - x) + low, down, x * beta)
+    return torch.where(x > -1, near, far)
 
 
 def _soft(value: float | Tensor) -> float | Tensor:

@@ -173,7 +173,7 @@ _ORDERS = {"<": "less", "<=": "at_most", ">": "above", ">=": "at_least", "==": "
 def _own_steps(text: str) -> str:
     """The same loops in fewer steps.
 
-    Our exponential function, sine and cosine (rough ones for results in half types), inverse and inverse root; powers of two in one step; comparisons in mask registers; bits of one type taken for another in registers; bfloat16 widened and rounded; sums too; with a constant, maximum and minimum that let NaN through.
+    Our exponential function, sine and cosine (rough ones for results in half types), inverse and inverse root; powers of two in one step; comparisons in mask registers; bits of one type taken for another in registers; bfloat16 widened and rounded; half types taken to float64 and back in registers; sums too; with a constant, maximum and minimum that let NaN through.
     """
     rough = "rough_" if re.search(r"at::(BFloat16|Half)\*", text) else ""
     for theirs, ours in (
@@ -214,6 +214,8 @@ def _own_steps(text: str) -> str:
         r"auto \1 = actlab::sign(\2);",
         text,
     )
+    text = re.sub(r"at::vec::convert<double,4,at::(?:BFloat16|Half),1>", "actlab::doubled", text)
+    text = re.sub(r"at::vec::convert<(at::(?:BFloat16|Half)),1,double,4>", r"actlab::halved<\1>", text)
     text = re.sub(r"at::vec::convert<float,2,at::BFloat16,1>\((tmp\d+)\)", r"actlab::widened(\1)", text)
     narrowed = "narrowed_any" if "const float*" in text else "narrowed"  # a parameter may be any NaN
     text = re.sub(r"at::vec::convert<at::BFloat16,1,float,2>\((tmp\d+)\)", rf"actlab::{narrowed}(\1)", text)

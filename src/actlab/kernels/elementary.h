@@ -354,6 +354,29 @@ inline at::vec::VectorizedN<float, N> scaled(const at::vec::VectorizedN<float, N
   return result;
 }
 
+// Between half types and float64 by way of float32: straight the library goes one by one.
+template <typename Half>
+inline at::vec::VectorizedN<double, 4> doubled(const at::vec::Vectorized<Half>& x) {
+  const auto single = at::vec::convert<float, 2, Half, 1>(x);
+  at::vec::VectorizedN<double, 4> result;
+  for (int part = 0; part < 2; ++part) {
+    const auto two = at::vec::convert<double, 2, float, 1>(single[part]);
+    result[2 * part] = two[0], result[2 * part + 1] = two[1];
+  }
+  return result;
+}
+
+template <typename Half>
+inline at::vec::Vectorized<Half> halved(const at::vec::VectorizedN<double, 4>& x) {
+  at::vec::VectorizedN<float, 2> single;
+  for (int part = 0; part < 2; ++part) {
+    at::vec::VectorizedN<double, 2> two;
+    two[0] = x[2 * part], two[1] = x[2 * part + 1];
+    single[part] = at::vec::convert<float, 1, double, 2>(two);
+  }
+  return at::vec::convert<Half, 1, float, 2>(single);
+}
+
 // Sine and cosine within 1.2 ulp of float32 everywhere, again without a call, and within 1 ulp of float64. x is a multiple j of pi/2 and a rest
 // r, found by parts of pi/2: with a fused multiply-add the first step is exact. Where j would be too long for that, one number after the other
 // is taken from the C library, in float64. What both have in common the compiler computes once.
