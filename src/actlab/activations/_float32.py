@@ -38,6 +38,9 @@ _EXPM1 = (
     0.0001984587769404117,
 )
 # (sin(r) - r) / r^3 by powers of r^2, r < pi/4, within 1.2e-9 of sin(r)
+_EXCESS = (  # (exp(x) - 1 - x) / x^2
+    0.5, 0.16666598618030548, 0.041658915579319, 0.008300237357616425, 0.0013237659586593509, 0.0001370077079627663
+)  # fmt: skip
 _SINE = (-0.166666546, 0.00833215958, -0.000195151194)
 # (sin(d) / d)^2 by powers of d^2, d < pi/2, within 1.4e-8
 _SINE_RATIO_SQUARED = (
@@ -204,6 +207,11 @@ def expm1(x: Tensor, low: Number = 0.0) -> Tensor:
     scale = scaled(torch.full_like(k, 0.5), k)  # half of it: 2^128 is no float32
     part = fma(r * r, polynomial(r, _EXPM1), r)
     return 2 * fma(scale, part, scale - 0.5)
+
+
+def exp_excess(x: Tensor) -> Tensor:
+    """exp(x) - 1 - x for x from -1 to 0."""
+    return x * x * polynomial(x, _EXCESS)
 
 
 def signed(size: Tensor, x: Tensor) -> Tensor:

@@ -35,7 +35,9 @@ class Pointwise(nn.Module):
 
     `fused` computes by a compiled kernel (True), by plain operations (False), or as `actlab.fused` says (None). `save` is what a fused
     one keeps for the backward pass: its "input", its "output" (often kept by the next layer anyway, so that it costs nothing), or
-    "auto": the output for half types, the input for float32. None is as `actlab.fused` says, "auto" at first.
+    "auto": the output for half types, the input for float32. None is as `actlab.fused` says, "auto" at first. Where parameters learn,
+    kernels compute in float32, right to 4.5 ulp (0.52 of half types) of the larger of the result and what its terms come to: at a root
+    that moves with the parameters, terms cancel. The gradients of parameters are summed in float32.
     """
 
     decays = False

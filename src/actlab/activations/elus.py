@@ -220,8 +220,13 @@ def _left_in_float32(x: Tensor, down: exact.Number, fall: exact.Number, beta: fl
     low = scale * grown - (high - (scale - 1))
     straight, rest = exact.product(x, fall)
     far = float32.fma(high, down, -straight) + float32.fma(low, down, -rest)
-    near = float32.fma((high - x) + low, down, x * beta)
-    return torch.where(x > -1, near, far)
+    return torch.where(x > -1, float32.fma(float32.exp_excess(x), down, x * beta), far)
+
+
+def _excess(x: Tensor) -> Tensor:
+    """exp(x) - 1 - x left of 0."""
+    far = torch.expm1(x) - x
+    return torch.where(x > -1, float32.exp_excess(x), far) if exact.is_kernel_in_float32(x) else far
 
 
 def _soft(value: float | Tensor) -> float | Tensor:
@@ -250,5 +255,4 @@ def _(x: Tensor, alpha_p: float | Tensor, alpha_n: float | Tensor, beta: float) 
 
 @xielu.partial("alpha_n")
 def _(x: Tensor, alpha_p: float | Tensor, alpha_n: float | Tensor, beta: float) -> Tensor:
-    low = x.clamp(max=0)
-    return torch.sigmoid(torch.as_tensor(alpha_n)) * (torch.expm1(low) - low)
+    return torch.sigmoid(torch.as_tensor(alpha_n)) * _excess(x.clamp(max=0))
