@@ -73,6 +73,8 @@ def test_channels_side_by_side_of_every_number(dtype):
 
 
 def test_other_loops_stay_as_they_are():
+    rows = sources(variant_of(get("prelu"), [torch.tensor(0.25)]), torch.float32, rows=True)
+    assert rows and all("tmp0_0" not in text for text in rows.values()), "short ones of float32"
     one = sources(variant_of(get("softsign"), []), torch.bfloat16)["forward"]
     assert "tmp0_0" in one and grouped(one) == one, "it has two loops by now"
     assert "tmp0_0" not in sources(variant_of(get("snake"), [1.0]), torch.float32)["curve"], "a loop of float64"

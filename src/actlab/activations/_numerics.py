@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from . import _float32 as float32
+from ._float32 import scales as scales
 from ._float32 import short as short
 
 Number = float | Tensor
@@ -80,11 +81,6 @@ def _halves(a: Number) -> tuple[Number, Number]:
     scaled = a * 134217729.0  # 2^27 + 1
     high = scaled - (scaled - a)
     return high, a - high
-
-
-def scales(b: Number) -> bool:
-    """Whether products with b leave nothing out: it is 0 or a power of two."""
-    return not torch.is_tensor(b) and (b == 0 or abs(math.frexp(b)[0]) == 0.5)
 
 
 def product(a: Tensor, b: Number) -> Pair:
