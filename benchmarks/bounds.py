@@ -4,10 +4,11 @@ python benchmarks/bounds.py [--only gelu,sinusoid] [--size 24] [--rounds 7] [--t
 
 `arithmetic` is what an element takes where memory does not matter: 8,192 of them less 4,096 of them, in the first caches, so that the
 call itself falls out, the median of nine times; one thread does it, and so many do their share at once in the whole pass. The bound is the
-larger of a copy and that share. All take turns in every round; freed memory stays in the process, as in `actlab train`. Rows go to bounds.csv.
+larger of a copy and that share. In every round all functions take turns; freed memory stays in the process, as in `actlab train`. Rows go to bounds.csv.
 """
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
@@ -23,23 +24,31 @@ SIGMOIDS = ("sigmoid", "tanh", "lecun_tanh", "symmetrical_sigmoid", "softsign", 
 HEAVY = ("sinusoid", "cosine", "erf", "softplus", "log_sigmoid", "logish", "gaussian", "gelu", "gelu_tanh", "swish", "mish", "elu", "snake", "sinc", "cloglog")  # fmt: skip
 
 
-def measure(name: str, dtype: torch.dtype, power: int, rounds: int) -> dict[str, list[float]]:
-    """Nanoseconds an element of a copy, of the arithmetic and of the whole pass, by round."""
-    generator = torch.Generator().manual_seed(0)
-    x = torch.randn(2**power, generator=generator).to(dtype)
+def one_round(function: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor) -> dict[str, float]:
+    """Nanoseconds an element of a copy, of the arithmetic and of the whole pass, one after the other."""
     small, half = x[: 2**13].clone(), x[: 2**12].clone()
-    function, repeats = activations.get(name), max(1, 2**24 >> power)
-    threads, cpu = torch.get_num_threads(), torch.device("cpu")
-    found: dict[str, list[float]] = {"clone": [], "arithmetic": [], "fused": []}
+    repeats, cpu = max(1, 2**24 // len(x)), torch.device("cpu")
+    copied = seconds(x.clone, repeats, cpu) / len(x)
+    whole = seconds(lambda: function(x), repeats, cpu) / len(x)
+    turns = [[seconds(lambda part=part: function(part), 100, cpu) for part in (small, half)] for _ in range(9)]
+    arithmetic = median(one[0] - one[1] for one in turns) / len(half) / torch.get_num_threads()
+    return {"clone": copied * 1e9, "arithmetic": arithmetic * 1e9, "fused": whole * 1e9}
+
+
+def measure(names: list[str], power: int, rounds: int) -> dict[tuple[str, str], list[dict[str, float]]]:
+    """The rounds of every function and type. All are asked once before any is asked again: what disturbs the machine for a minute
+    falls on one round of many functions instead of on all rounds of one."""
+    normal = torch.randn(2**power, generator=torch.Generator().manual_seed(0))
+    inputs = {short: normal.to(TYPES[short]) for short in USUAL.split(",")}
+    found: dict[tuple[str, str], list[dict[str, float]]] = {}
     with torch.no_grad():
         for number in range(rounds + 1):
-            copied = seconds(x.clone, repeats, cpu) / len(x)
-            whole = seconds(lambda: function(x), repeats, cpu) / len(x)
-            turns = [[seconds(lambda part=part: function(part), 100, cpu) for part in (small, half)] for _ in range(9)]
-            if number:  # the first round compiles and warms
-                per_element = median(one[0] - one[1] for one in turns) / len(half) / threads
-                for way, one in (("clone", copied), ("arithmetic", per_element), ("fused", whole)):
-                    found[way].append(one * 1e9)
+            for name in names:
+                function = activations.get(name)
+                for short, x in inputs.items():
+                    one = one_round(function, x)
+                    if number:  # the first round compiles and warms
+                        found.setdefault((name, short), []).append(one)
     return found
 
 
@@ -62,17 +71,15 @@ def main() -> None:
     keep_freed_memory()
     fused()
     machine, rows = machine_columns(torch.device("cpu")), []
-    for name in names:
-        for short in USUAL.split(","):
-            found = measure(name, TYPES[short], power, rounds)
-            times = zip(found["clone"], found["arithmetic"], found["fused"], strict=True)
-            shares, over = zip(*[(copy / whole, whole / max(copy, own)) for copy, own, whole in times], strict=True)
-            share, bound = spread(shares), spread(over)
-            rows.append(
-                {**machine, "activation": name, "type": short, "size": f"2^{power}", **{f"{way}_ns": spread(one).median for way, one in found.items()},
-                 "share_of_copy": share.median, "share_low": share.low, "share_high": share.high,
-                 "times_bound": bound.median, "bound_low": bound.low, "bound_high": bound.high, "rounds": bound.runs}
-            )  # fmt: skip
+    for (name, short), turns in measure(names, power, rounds).items():
+        times = {way: spread([one[way] for one in turns]) for way in turns[0]}
+        share = spread([one["clone"] / one["fused"] for one in turns])
+        bound = spread([one["fused"] / max(one["clone"], one["arithmetic"]) for one in turns])
+        rows.append(
+            {**machine, "activation": name, "type": short, "size": f"2^{power}", **{f"{way}_ns": found.median for way, found in times.items()},
+             "share_of_copy": share.median, "share_low": share.low, "share_high": share.high,
+             "times_bound": bound.median, "bound_low": bound.low, "bound_high": bound.high, "rounds": bound.runs}
+        )  # fmt: skip
     append(given.out / "bounds.csv", rows)
     table(
         "forward over a copy of memory and over the larger of that and the arithmetic",
