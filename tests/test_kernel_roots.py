@@ -29,7 +29,12 @@ def hard_elish_slope(t):
 
 CASES = {
     "normalized_sinc": ("value", mpmath.sincpi, [1.0, -2.0, 17.0], 2),
-    "normalized_sinc slope": ("slope", sinc_slope, [0.0, 1.4302966532, -2.4590240264, 3.4708897237], 2),
+    "normalized_sinc slope": (
+        "slope",
+        sinc_slope,
+        [0.0, 1.4302966532, -2.4590240264, 3.4708897237, -7.4864742480, 8.4880686961],
+        4,
+    ),
     "hard_elish slope": ("slope", hard_elish_slope, [-0.4428544010, -1.0, 1.0], 4),
     "xielu slope": ("slope", xielu_slope, [-0.9808294], 4),
     "bent_identity slope": ("slope", lambda t: 1 + t / (2 * mpmath.sqrt(t * t + 1)), [0.0], 2),

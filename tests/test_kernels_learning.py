@@ -96,3 +96,13 @@ def test_where_a_parameter_times_the_input_is_too_large(name):
     y.sum().backward()
     torch.testing.assert_close(y, get(name).evaluate(x.double(), 0, **values).float(), rtol=2e-7, atol=0)
     assert (leaf.grad.abs() <= 2.3).all()
+
+
+@pytest.mark.parametrize("fuse", [False, True])
+@pytest.mark.parametrize("learn", [False, True])
+@pytest.mark.parametrize("b", [1.0, -1.0, -0.3])
+def test_swish_at_infinities(b, learn, fuse):
+    """Where the sigmoid is 0 it is 0, on the right too if b is negative."""
+    x = torch.tensor([torch.inf, -torch.inf] * 20)
+    y = get("swish").module(b=b, learn=learn, fused=fuse)(x)
+    assert y.tolist() == ([torch.inf, 0.0] if b > 0 else [0.0, -torch.inf]) * 20

@@ -59,13 +59,13 @@ def test_values_of_millions_of_numbers_within_two_units(name, given):
         assert ulps(found.at(x), entry.evaluate(x.double(), **given)) < 2
 
 
-@pytest.mark.parametrize("name", ["gelu", "mish", "phish", "sinc"])
+@pytest.mark.parametrize("name", ["gelu", "mish", "phish", "sinc", "normalized_sinc"])
 def test_slopes_keep_their_digits_at_their_roots(name):
     """The floats next to the root, by 50 digits: their slopes are some 1e-9."""
     found = near(variant(name), "slope", torch.float32)
-    (place,) = [place for place, shift in enumerate(found.table.shifts) if shift][:1]
+    place, shift = next((place, shift) for place, shift in enumerate(found.table.shifts) if shift)
     number = -(place - found.table.left) if found.sides else place if not found.line or place < 16 else place - 32
-    x = torch.tensor(number / found.table.scales[-1])
+    x = torch.tensor((number + shift) / found.table.scales[-1])
     for _ in range(4):
         x = torch.nextafter(x, torch.tensor(-10.0))
     for _ in range(9):
@@ -77,6 +77,7 @@ def test_slopes_keep_their_digits_at_their_roots(name):
                     "mish": lambda t: t * mpmath.tanh(mpmath.log(1 + mpmath.exp(t))),
                     "phish": lambda t: t * mpmath.tanh(t * mpmath.ncdf(t)),
                     "sinc": mpmath.sinc,
+                    "normalized_sinc": mpmath.sincpi,
                 }[name],
                 mpmath.mpf(x.item()),
             )

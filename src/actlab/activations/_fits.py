@@ -74,7 +74,7 @@ def fit(
     return Fit(
         tuple(tuple(one) for one in rounded.T.tolist()),
         tuple(left_out[:, 0].float().tolist()) if low else (),
-        tuple(shifts[:, 0].float().tolist()) if shifts.any() else (),
+        tuple(shifts[:, 0].tolist()) if shifts.any() else (),
     )
 
 

@@ -17,6 +17,7 @@ from ._fits import Fit, Function, Side, fit
 COUNT = 32
 _ENOUGH = 4e-9  # of the value; float32 rounds it by 6e-8
 _MOST = 8
+_SMALL_SHIFT = 1e-3  # of an interval: it is as good as 1e-10 when rounded
 
 
 class Pieces(NamedTuple):
@@ -25,7 +26,7 @@ class Pieces(NamedTuple):
     With sides there are two scales and two last x, and the intervals from `left` on, which count from 0 again, are for the left one. With `up` interval
     i is where scale x lies between i - 1 and i: of a function that falls, no terms cancel there. `low` is what rounding has left out of
     coefficients[0], empty where that does not matter; `shifts` what scale x - i is at a root of the function in that interval, to be
-    taken off so that every digit is kept near it, empty where there are none. Of one side that reaches left of 0, too, interval -1 is the
+    taken off so that every digit is kept near it, as a sum of two if it is not small, empty where there are none. Of one side that reaches left of 0, too, interval -1 is the
     last one. With `direct` it is the sum of coefficients[k][i] x^k: a step or two less, and some digits of float32.
     """
 
@@ -54,21 +55,28 @@ class Pieces(NamedTuple):
         """It as a constant of C++; of powers of x where scales are powers of two, which rounds nothing."""
         of_powers = binary(self.scales) and not self.direct
         units = [abs(self.scales[-1 if 0 < self.left <= place else 0]) if of_powers else 1.0 for place in range(COUNT)]
-        powers = [(row, power) for power, row in enumerate(self.coefficients)] + [(self.low, 0), (self.shifts, -1)]
-        *rows, low, shifts = [
+        high = tuple(_single(self.shifts).tolist())
+        left = tuple(a - b for a, b in zip(self.shifts, high, strict=True)) if self.paired else ()
+        powers = [(row, power) for power, row in enumerate(self.coefficients)] + [(self.low, 0), (high, -1), (left, -1)]
+        *rows, low, shifts, shifts_low = [
             f"{{{', '.join(f'{one * unit**power!r}f' for one, unit in zip(row or (0.0,), units, strict=bool(row)))}}}"
             for row, power in powers
         ]
-        kinds = (self.low, self.shifts, self.up, binary(self.scales), self.direct)
-        truth = ["true" if one else "false" for one in kinds]
+        kinds = ["true" if one else "false" for one in (self.up, binary(self.scales), self.direct)]
+        parts = ("true" if self.low else "false", str(bool(self.shifts) + self.paired))
         table, ends = (
             ",\n".join(rows),
             ", ".join(f"{of[side]!r}f" for of in (self.scales, self.lasts) for side in (0, -1)),
         )
         return (
-            f"static constexpr actlab::Pieces<{len(rows)}, {', '.join(truth)}> {name} = "
-            f"{{{ends}, {self.left}, {{\n{table}}},\n{low},\n{shifts}}};\n"
+            f"static constexpr actlab::Pieces<{len(rows)}, {', '.join((*parts, *kinds))}> {name} = "
+            f"{{{ends}, {self.left}, {{\n{table}}},\n{low},\n{{{shifts}{f', {shifts_low}' if self.paired else ''}}}}};\n"
         )
+
+    @property
+    def paired(self) -> bool:
+        """Whether one float32 leaves out too much of the shifts."""
+        return any(abs(one) > _SMALL_SHIFT for one in self.shifts)
 
     def at(self, x: Tensor, side: Tensor, part: str = "whole") -> Tensor:
         """Its value at x, not negative, of float32, or a part of it; the left side is where `side` has a minus sign, nowhere if it is x."""
@@ -79,7 +87,9 @@ class Pieces(NamedTuple):
         whole = (torch.ceil if self.up else torch.round)(product)
         place = (torch.where(whole.abs() < 2**24, whole, 0.0).long() + torch.where(on_left, self.left, 0)) % COUNT
         rest = (product - whole.double()).float()
-        rest = (within if self.direct else rest - _single(self.shifts)[place] if self.shifts else rest).double()
+        if self.shifts:
+            rest = (rest.double() - torch.tensor(self.shifts, dtype=torch.float64)[place]).float()
+        rest = (within if self.direct else rest).double()
         table = _single(self.coefficients)
         if part == "first":
             return table[0][place]

@@ -203,7 +203,12 @@ def _(x: Tensor) -> Tensor:
 )
 def swish(x: Tensor, b: Learnable = 1.0) -> Tensor:
     """Input times the sigmoid of b times itself; b is learnt, and fixed at 1 it is SiLU."""
-    return exact.sigmoid(exact.product(x, b), x.clamp(min=torch.finfo(x.dtype).min))  # -inf times 0 is no number
+    most = torch.finfo(x.dtype).max  # where the sigmoid is 0, infinity times it is no number
+    if torch.is_tensor(b):
+        weight = torch.where(torch.lt(b, 0), x.clamp(max=most), x.clamp(min=-most))
+    else:
+        weight = x.clamp(max=most) if b < 0 else x.clamp(min=-most)
+    return exact.sigmoid(exact.product(x, b), weight)
 
 
 def _swish_parts(x: Tensor, b: float | Tensor) -> tuple[Tensor, exact.Number, Tensor, Tensor]:

@@ -176,6 +176,7 @@ def _(x: Tensor) -> Tensor:
     source="Woodward 1953, Probability and information theory; numpy.sinc",
     double=True,
     single="value",
+    pieces=("slope",),
     bounds={
         "slope": Bound(6, "min(1, 1 / abs(x))", _ZEROS),
         "curve": Bound(10, "min(10, 10 / abs(x))", _ZEROS),

@@ -17,6 +17,7 @@ _ALONG = (1.0, 1.25, 1.5, 1.75, 2.0, 2.25, 2.5, 2.75, 3.0, 3.5, 4.0)  # the same
 _MIRRORED = (4.0, 4.5, 5.0, 5.5, 6.0)  # the same where the other side is x and the same
 _LEAST, _MOST = 4.9, 12.0  # reaches
 _TINY = 1e-9
+_ASIDE = 0.4  # from the middle of an interval
 
 Function = Callable[[Tensor], Tensor]
 
@@ -48,10 +49,13 @@ class Division(NamedTuple):
         return cls(sides, reaches, constant, tuple(one.whole for one in ends), up)
 
     def useful(self, left_further: float = 1.0) -> bool:
-        """Whether it reaches far enough, the left side so much further, and has roots in the middle of intervals."""
+        """Whether it reaches far enough, the left side so much further, and has roots in the middle of intervals.
+
+        Where scales are powers of two, which leaves x exact, not far from it will do.
+        """
         spans = [(-self.reaches[1], self.reaches[0])] if self.line else [(-1.0, reach) for reach in self.reaches]
         middles = all(
-            abs(root * side.scale - round(root * side.scale)) < 1e-4
+            abs(root * side.scale - round(root * side.scale)) < (_ASIDE if binary((side.scale,)) else 1e-4)
             for side, (low, high) in zip(self.sides, spans, strict=True)
             for root in side.roots
             if low < root < high
@@ -211,11 +215,12 @@ class _Along(NamedTuple):
 
 
 def _scales(roots: tuple[float, ...]) -> tuple[float, ...]:
-    """Scales that take the first of the roots to a whole number, as float32 has them."""
+    """Scales that take the first of the roots to a whole number, as float32 has them; those for any roots too, where there are more."""
     known = [root for root in roots if root > 0]
-    if known:
-        return tuple(torch.arange(1, COUNT).div(known[0]).float().tolist())
-    return _SCALES
+    if not known:
+        return _SCALES
+    whole = tuple(torch.arange(1, COUNT).div(known[0]).float().tolist())
+    return whole if len(known) == 1 else (*whole, *(one for one in _SCALES if binary((one,))))
 
 
 class _Rooted(NamedTuple):
