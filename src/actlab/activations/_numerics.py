@@ -89,14 +89,19 @@ def product(a: Tensor, b: Number) -> Pair:
     if scales(b) or not has_pairs():
         return high, 0.0
     if precision() == "fused" and high.dtype == torch.float32:
-        known, rest = (b, 0.0) if torch.is_tensor(b) else short(b)
-        low = float32.fma(a, known, -high)
-        return high, _low(high, low if float32.is_none(rest) else low + a * rest)
+        return high, _low(high, left_out(a, b, high))
     if high.dtype == torch.float32 and a.device.type != "mps":  # where there is float64, it holds the whole product
         exact = a.double() * (b.double() if torch.is_tensor(b) else b)
         return high, _low(high, (exact - high.double()).float())
     (a1, a2), (b1, b2) = _halves(a), _halves(b)
     return high, _low(high, ((a1 * b1 - high) + a1 * b2 + a2 * b1) + a2 * b2)
+
+
+def left_out(a: Tensor, b: Number, high: Tensor) -> Tensor:
+    """a * b - high in kernels in float32, where that is finite."""
+    known, rest = (b, 0.0) if torch.is_tensor(b) else short(b)
+    low = float32.fma(a, known, -high)
+    return low if float32.is_none(rest) else low + a * rest
 
 
 def quotient(a: Tensor, b: Number) -> Pair:

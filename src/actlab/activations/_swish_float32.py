@@ -38,21 +38,20 @@ def slope(x: Tensor, b: Number, root: tuple[float, float], series: tuple[float, 
 
 
 def by_b(x: Tensor, b: Number) -> Tensor:
-    """x^2 times the sigmoid's slope."""
+    """x^2 times the sigmoid's slope, which is 0 where the square is infinite because x is."""
     bell = _bell(x, b)
-    found = bell.of(bell.part)
-    return torch.where(found == 0, 0.0, x * (x * found))
+    far = x.abs().clamp(max=torch.finfo(x.dtype).max)
+    return far * (far * bell.of(bell.part))
 
 
 def _bell(x: Tensor, b: Number) -> _Bell:
-    size, low = exact.product(x.abs(), abs(b))
-    low = torch.where(size < 240, low, torch.zeros_like(size)) if torch.is_tensor(low) else low
-    size = size.clamp(max=240)
-    if exact.has_pairs():
-        below, k = float32.falling_parts(size, low)
-        whole = 1 - below
-        e = float32.scaled(whole, -k)
-    else:
-        e = whole = torch.exp(-size)
-        k = None
+    size = x.abs() * abs(b)
+    if not exact.has_pairs():
+        size = size.clamp(max=240)
+        e = torch.exp(-size)
+        return _Bell((size, 0.0), exact.over(e, float32.fma(e, 2 + e, 1.0)), None, e)
+    size, low = exact.within((size, 0.0 if exact.scales(b) else exact.left_out(x.abs(), abs(b), size)), 240)
+    below, k = float32.falling_parts(size, low)
+    whole = 1 - below
+    e = float32.scaled(whole, -k)
     return _Bell((size, low), exact.over(whole, float32.fma(e, 2 + e, 1.0)), k, e)
