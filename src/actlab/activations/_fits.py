@@ -1,13 +1,15 @@
 """Polynomials for the intervals of functions: by least squares in float64, each coefficient rounded before the next ones are fitted to what is left."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 Function = Callable[[Tensor], Tensor]
+
+_PARTS = 64  # of 1: steps are whole numbers of them
 
 
 class Side(NamedTuple):
@@ -22,6 +24,17 @@ class Side(NamedTuple):
     def numbers(self) -> Tensor:
         """The whole numbers."""
         return torch.arange(self.first, self.first + self.intervals, dtype=torch.float64)
+
+
+def scale_of(step: float) -> float:
+    """The scale of float32 that takes a step to 1."""
+    return torch.tensor(1 / step, dtype=torch.float32).item()
+
+
+def steps(scales: Iterable[float]) -> tuple[float, ...] | None:
+    """What the scales take to 1, where it has so few digits that x less whole numbers of it loses none; None unless that is so for all."""
+    found = [(round(_PARTS / abs(scale)) / _PARTS, abs(scale)) for scale in scales]
+    return tuple(step for step, _ in found) if all(step and scale_of(step) == scale for step, scale in found) else None
 
 
 class Fit(NamedTuple):
@@ -49,8 +62,19 @@ def fit(
     that the function is added to something as large as it ever is: where it is small, its digits do not matter. With `free` its values
     at whole numbers need not be kept either, but for those at 0 and at roots.
     """
-    asked = [_places(side, degree, up) for side in sides]
-    shifts, rooted = (torch.cat(of) for of in zip(*[_roots(side) for side in sides], strict=True))
+    exact = steps(side.scale for side in sides)
+    lengths = (
+        tuple(math.copysign(step, side.scale) for step, side in zip(exact, sides, strict=True))
+        if exact
+        else tuple(1 / side.scale for side in sides)
+    )
+    asked = [_places(*one, degree, up) for one in zip(sides, lengths, strict=True)]
+    shifts, rooted = (torch.cat(of) for of in zip(*map(_roots, sides, lengths), strict=True))
+    units = (
+        shifts.new_ones(1)
+        if exact is None
+        else torch.cat([shifts.new_full((side.intervals, 1), step) for side, step in zip(sides, exact, strict=True)])
+    )
     first, values, places = (torch.cat(of) for of in zip(*asked, strict=True))
     if not (torch.maximum(first.abs(), values.abs()) < 1e30).all():  # float32 must hold them; or they are no numbers
         return None
@@ -70,26 +94,26 @@ def fit(
     if not (error.abs() / sizes).max() <= enough:
         return None
     left_out = first - first.float() if low else torch.zeros_like(first)
-    rounded = _coefficients(first - left_out, values - left_out, places, sizes, degree)
+    rounded = _coefficients(first - left_out, values - left_out, places, sizes, degree, units)
     return Fit(
         tuple(tuple(one) for one in rounded.T.tolist()),
         tuple(left_out[:, 0].float().tolist()) if low else (),
-        tuple(shifts[:, 0].tolist()) if shifts.any() else (),
+        tuple((shifts * units)[:, 0].tolist()) if shifts.any() else (),
     )
 
 
-def _places(side: Side, degree: int, up: bool) -> tuple[Tensor, Tensor, Tensor]:
-    """In rows, for each interval: the value at its whole number, values throughout, and where these are from that number."""
+def _places(side: Side, length: float, degree: int, up: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """In rows, for each interval of this length: the value at its whole number, values throughout, and where these are from that number."""
     nodes = 4 * degree + 4
     places = 0.5 * torch.cos(math.pi * (torch.arange(nodes, dtype=torch.float64) + 0.5) / nodes) - 0.5 * up
     places = places.expand(side.intervals, nodes)
     if side.first == 0:
         places = torch.cat([places[:1].abs(), places[1:]])  # there is nothing left of 0
     whole = side.numbers()[:, None]
-    return side.function(whole / side.scale), side.function((whole + places) / side.scale), places
+    return side.function(whole * length), side.function((whole + places) * length), places
 
 
-def _roots(side: Side) -> tuple[Tensor, Tensor]:
+def _roots(side: Side, length: float) -> tuple[Tensor, Tensor]:
     """In rows, for each interval, where the root in it is from its whole number, and whether there is one."""
     shifts, rooted = (
         torch.zeros(side.intervals, 1, dtype=torch.float64),
@@ -99,7 +123,7 @@ def _roots(side: Side) -> tuple[Tensor, Tensor]:
         number = round(root * side.scale)
         interval = number - side.first
         if 0 <= interval < side.intervals:
-            shifts[interval], rooted[interval] = root * side.scale - number, True
+            shifts[interval], rooted[interval] = root / length - number, True
     return shifts, rooted
 
 
@@ -110,13 +134,13 @@ def _best(values: Tensor, places: Tensor, sizes: Tensor, powers: range) -> tuple
     return solution[..., 0], (terms @ solution)[..., 0]
 
 
-def _coefficients(first: Tensor, values: Tensor, places: Tensor, sizes: Tensor, degree: int) -> Tensor:
-    """In rows, from those that are known on."""
+def _coefficients(first: Tensor, values: Tensor, places: Tensor, sizes: Tensor, degree: int, units: Tensor) -> Tensor:
+    """In rows, from those that are known on, of powers of places times their units."""
     found = [first.float().double()]
     rest = values - found[0]
     for power in range(1, degree + 1):
         terms = places[..., None] ** torch.arange(power, degree + 1)
         solution = torch.linalg.lstsq(terms / sizes[..., None], (rest / sizes)[..., None]).solution
-        found.append(solution[:, 0].float().double())
-        rest = rest - found[-1] * places**power
+        found.append((solution[:, 0] / units**power).float().double())
+        rest = rest - found[-1] * (places * units) ** power
     return torch.cat(found, 1)

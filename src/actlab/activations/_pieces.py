@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ._fits import Fit, Function, Side, fit
+from ._fits import Fit, Function, Side, fit, steps
 
 COUNT = 32
 _ENOUGH = 4e-9  # of the value; float32 rounds it by 6e-8
@@ -21,11 +21,12 @@ _SMALL_SHIFT = 1e-3  # of an interval: it is as good as 1e-10 when rounded
 
 
 class Pieces(NamedTuple):
-    """In interval i, where scale x is nearest to i, the sum of coefficients[k][i] (scale x - i)^k; constant from the last x on.
+    """In interval i, where scale x is nearest to i, the sum of coefficients[k][i] r^k; constant from the last x on.
 
+    Where 1 / scale has so few digits that none is lost, r is (scale x - i) / |scale|, else scale x - i.
     With sides there are two scales and two last x, and the intervals from `left` on, which count from 0 again, are for the left one. With `up` interval
     i is where scale x lies between i - 1 and i: of a function that falls, no terms cancel there. `low` is what rounding has left out of
-    coefficients[0], empty where that does not matter; `shifts` what scale x - i is at a root of the function in that interval, to be
+    coefficients[0], empty where that does not matter; `shifts` what r is at a root of the function in that interval, to be
     taken off so that every digit is kept near it, as a sum of two if it is not small, empty where there are none. Of one side that reaches left of 0, too, interval -1 is the
     last one. With `direct` it is the sum of coefficients[k][i] x^k: a step or two less, and some digits of float32.
     """
@@ -52,24 +53,23 @@ class Pieces(NamedTuple):
         return cls(scales, sides[0].intervals % COUNT, lasts, tuple(rows), low, shifts, up, direct)
 
     def code(self, name: str) -> str:
-        """It as a constant of C++; of powers of x where scales are powers of two, which rounds nothing."""
-        of_powers = binary(self.scales) and not self.direct
-        units = [abs(self.scales[-1 if 0 < self.left <= place else 0]) if of_powers else 1.0 for place in range(COUNT)]
+        """It as a constant of C++."""
         high = tuple(_single(self.shifts).tolist())
         left = tuple(a - b for a, b in zip(self.shifts, high, strict=True)) if self.paired else ()
-        powers = [(row, power) for power, row in enumerate(self.coefficients)] + [(self.low, 0), (high, -1), (left, -1)]
         *rows, low, shifts, shifts_low = [
-            f"{{{', '.join(f'{one * unit**power!r}f' for one, unit in zip(row or (0.0,), units, strict=bool(row)))}}}"
-            for row, power in powers
+            f"{{{', '.join(f'{one!r}f' for one in row or (0.0,))}}}"
+            for row in (*self.coefficients, self.low, high, left)
         ]
-        kinds = ["true" if one else "false" for one in (self.up, binary(self.scales), self.direct)]
+        exact = steps(self.scales)
+        kind = "binary" if binary(self.scales) else "exact" if exact else "scaled"
+        up, direct = ("true" if one else "false" for one in (self.up, self.direct))
         parts = ("true" if self.low else "false", str(bool(self.shifts) + self.paired))
         table, ends = (
             ",\n".join(rows),
-            ", ".join(f"{of[side]!r}f" for of in (self.scales, self.lasts) for side in (0, -1)),
+            ", ".join(f"{of[side]!r}f" for of in (self.scales, exact or (1.0,), self.lasts) for side in (0, -1)),
         )
         return (
-            f"static constexpr actlab::Pieces<{len(rows)}, {', '.join((*parts, *kinds))}> {name} = "
+            f"static constexpr actlab::Pieces<{len(rows)}, {', '.join((*parts, up, f'actlab::Steps::{kind}', direct))}> {name} = "
             f"{{{ends}, {self.left}, {{\n{table}}},\n{low},\n{{{shifts}{f', {shifts_low}' if self.paired else ''}}}}};\n"
         )
 
@@ -86,7 +86,12 @@ class Pieces(NamedTuple):
         product = within.double() * scale
         whole = (torch.ceil if self.up else torch.round)(product)
         place = (torch.where(whole.abs() < 2**24, whole, 0.0).long() + torch.where(on_left, self.left, 0)) % COUNT
-        rest = (product - whole.double()).float()
+        exact = steps(self.scales)
+        if exact is None:
+            rest = (product - whole.double()).float()
+        else:
+            directed = math.copysign(1.0, self.scales[0]) * within.double()
+            rest = (directed - whole.double() * torch.where(on_left, exact[-1], exact[0]).double()).float()
         if self.shifts:
             rest = (rest.double() - torch.tensor(self.shifts, dtype=torch.float64)[place]).float()
         rest = (within if self.direct else rest).double()

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..activations._fits import Fit, Function
+from ..activations._fits import Fit, Function, steps
 from ..activations._pieces import below
 from ._dividing import Division
 from ._half import every, unit
@@ -97,18 +97,22 @@ def fit(cells: Cells, division: Division, degree: int, *, times: bool, direct: b
 def _intervals(cells: Cells, division: Division, *, times: bool, direct: bool) -> list[_Interval]:
     """Those of all sides, one after the other."""
     found = []
+    exact = steps(side.scale for side in division.sides)
     for number, side in enumerate(division.sides):
+        unit, scale = (exact[number], 1 / exact[number]) if exact else (1.0, side.scale)
         of_side = _of_side(cells, division, number, times)
-        scaled = of_side.at * side.scale
+        scaled = of_side.at * scale
         whole = np.ceil(scaled) if division.up else np.rint(scaled)
         for place in range(side.first, side.first + side.intervals):
             here = of_side.where(whole == place)
             if direct:
                 found.append(_Interval(here, 0.0, False))
                 continue
-            roots = [root * side.scale - place for root in side.roots if round(root * side.scale) == place]
+            roots = [unit * (root * scale - place) for root in side.roots if round(root * scale) == place]
             shift = roots[0] if roots else 0.0
-            found.append(_Interval(here._replace(at=scaled[whole == place] - place - shift), shift, bool(roots)))
+            found.append(
+                _Interval(here._replace(at=unit * (scaled[whole == place] - place) - shift), shift, bool(roots))
+            )
     return found
 
 

@@ -9,12 +9,22 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..activations._fits import Side
+from ..activations._fits import Side, scale_of
 from ..activations._pieces import COUNT, binary
 
-_SCALES = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)  # of few digits: what lies between whole numbers is told exactly
-_ALONG = (1.0, 1.25, 1.5, 1.75, 2.0, 2.25, 2.5, 2.75, 3.0, 3.5, 4.0)  # the same where both sides are one
-_MIRRORED = (4.0, 4.5, 5.0, 5.5, 6.0)  # the same where the other side is x and the same
+
+def _of_steps(*steps: float) -> tuple[float, ...]:
+    """The scales that take these to 1; of few digits, so that what x is beyond whole numbers of them is told exactly."""
+    return tuple(map(scale_of, steps))
+
+
+_SCALES = _of_steps(1, 11 / 16, 1 / 2, 11 / 32, 1 / 4, 11 / 64, 1 / 8)
+_ALONG = _of_steps(
+    1, 13 / 16, 11 / 16, 9 / 16, 1 / 2, 7 / 16, 13 / 32, 3 / 8, 11 / 32, 5 / 16, 9 / 32, 1 / 4
+)  # where both sides are one
+_MIRRORED = _of_steps(
+    1 / 4, 15 / 64, 7 / 32, 13 / 64, 3 / 16, 11 / 64, 5 / 32
+)  # where the other side is x and the same
 _LEAST, _MOST = 4.9, 12.0  # reaches
 _TINY = 1e-9
 _ASIDE = 0.4  # from the middle of an interval

@@ -1,12 +1,15 @@
 namespace actlab {
 
+// How far it is from one whole number to the next: 1 in scale x; `exact` in x, which loses no digit where whole numbers of it are taken off; and
+// where it is a power of two, sums are all it takes.
+enum class Steps { scaled, exact, binary };
+
 // Pieces of polynomials; see activations/_pieces.py. With `two` sides the sign of `side` decides between the scales, between the last numbers
-// before they are constant, and between the intervals before number `left` and those from it on. `binary` scales are powers of two: then
-// coefficients are those of powers of x, not of scale x, and a sum is all it takes to find an interval. `direct` ones are of x itself, not of
+// before they are constant, and between the intervals before number `left` and those from it on. `direct` ones are of x itself, not of
 // what it is from the middle of its interval. `shifted` is of how many parts the shifts of roots are sums.
-template <int N, bool careful, int shifted, bool up, bool binary, bool direct>
+template <int N, bool careful, int shifted, bool up, Steps steps, bool direct>
 struct Pieces {
-  float scale, left_scale, last, left_last;
+  float scale, left_scale, step, left_step, last, left_last;
   int left;
   float coefficients[N][32], low[careful ? 32 : 1], shifts[shifted ? shifted : 1][32];
 };
@@ -14,8 +17,8 @@ struct Pieces {
 // All of a polynomial; its first coefficient and all but that; its first two terms, rounded, and all but that.
 enum class Part { whole, first, rest, line, bend };
 
-template <Part part, typename Vector, int N, bool careful, int shifted, bool up, bool binary, bool direct, typename Found, typename Fma>
-inline Vector piece(const Pieces<N, careful, shifted, up, binary, direct>& table, Vector rest, Found found, Fma fma) {
+template <Part part, typename Vector, int N, bool careful, int shifted, bool up, Steps steps, bool direct, typename Found, typename Fma>
+inline Vector piece(const Pieces<N, careful, shifted, up, steps, direct>& table, Vector rest, Found found, Fma fma) {
   if constexpr (part == Part::first) return found(table.coefficients[0]);
   if constexpr (shifted > 0) rest = rest - found(table.shifts[0]);
   if constexpr (shifted > 1) rest = rest - found(table.shifts[1]);
@@ -30,22 +33,24 @@ inline Vector piece(const Pieces<N, careful, shifted, up, binary, direct>& table
   else return fma(result, rest, found(table.coefficients[0]));
 }
 
-template <Part part, bool two, int N, bool careful, int shifted, bool up, bool binary, bool direct>
-inline float pieces(const Pieces<N, careful, shifted, up, binary, direct>& table, float x, float side) {
+template <Part part, bool two, int N, bool careful, int shifted, bool up, Steps steps, bool direct>
+inline float pieces(const Pieces<N, careful, shifted, up, steps, direct>& table, float x, float side) {
   const bool on_left = two && std::signbit(side);
   const float last = on_left ? table.left_last : table.last, scale = on_left ? table.left_scale : table.scale;
-  const float within = x > last ? last : x;
-  const float product = within * scale, unit = binary ? 1.0f / std::abs(scale) : 1.0f;
+  const float within = x > last ? last : x, product = within * scale;
   const int whole = std::abs(product) < 0x1p24f ? static_cast<int>(up ? std::ceil(product) : std::nearbyint(product)) : 0;  // of NaN too
   const int place = (whole + (on_left ? table.left : 0)) & 31;
+  const float number = static_cast<float>(whole), step = on_left ? table.left_step : table.step;
+  float rest = within;
+  if constexpr (!direct) rest = steps == Steps::scaled ? std::fma(within, scale, -number) : std::fma(-step, number, scale < 0 ? -within : within);
   return piece<part>(
-      table, direct ? within : std::fma(within, scale, -static_cast<float>(whole)) * unit, [place](const float* row) { return row[place]; },
+      table, rest, [place](const float* row) { return row[place]; },
       [](float a, float b, float c) { return std::fma(a, b, c); });
 }
 
-template <Part part, bool two, int N, bool careful, int shifted, bool up, bool binary, bool direct>
+template <Part part, bool two, int N, bool careful, int shifted, bool up, Steps steps, bool direct>
 inline at::vec::Vectorized<float> pieces(
-    const Pieces<N, careful, shifted, up, binary, direct>& table, const at::vec::Vectorized<float>& x, const at::vec::Vectorized<float>& side) {
+    const Pieces<N, careful, shifted, up, steps, direct>& table, const at::vec::Vectorized<float>& x, const at::vec::Vectorized<float>& side) {
 #if defined(CPU_CAPABILITY_AVX512)
   const __mmask16 on_left = two ? _mm512_movepi32_mask(_mm512_castps_si512(side)) : 0;
   const auto of_side = [on_left](float right, float left) {
@@ -57,7 +62,7 @@ inline at::vec::Vectorized<float> pieces(
   constexpr int rounding = (up ? _MM_FROUND_TO_POS_INF : _MM_FROUND_TO_NEAREST_INT) | _MM_FROUND_NO_EXC;
   __m512i whole;  // in the last digits, if not alone
   __m512 rest;
-  if constexpr (binary) {
+  if constexpr (steps == Steps::binary) {
     const __m512 shift = of_side(0x1.8p23f / std::abs(table.scale), 0x1.8p23f / std::abs(table.left_scale));
     const bool mirrored = table.scale < 0;
     const __m512 sum = mirrored ? _mm512_sub_round_ps(shift, within, rounding) : _mm512_add_round_ps(within, shift, rounding);
@@ -66,13 +71,15 @@ inline at::vec::Vectorized<float> pieces(
   } else {
     const __m512 scale = of_side(table.scale, table.left_scale);
     __m512 number;
-    if constexpr (N <= 5 || direct) {  // one step less, of the kind that polynomials are made of
+    if constexpr (N <= 5 || steps == Steps::exact || direct) {  // one step less, of the kind that polynomials are made of
       const __m512 shift = _mm512_set1_ps(0x1.8p23f), sum = _mm512_fmadd_round_ps(within, scale, shift, rounding);
       whole = _mm512_castps_si512(sum), number = _mm512_sub_ps(sum, shift);
     } else {
       whole = _mm512_cvt_roundps_epi32(_mm512_mul_ps(within, scale), rounding), number = _mm512_cvtepi32_ps(whole);
     }
-    rest = _mm512_fmsub_ps(within, scale, number);
+    const __m512 step = of_side(table.step, table.left_step);
+    if constexpr (steps == Steps::scaled) rest = _mm512_fmsub_ps(within, scale, number);
+    else rest = table.scale < 0 ? _mm512_fnmsub_ps(number, step, within) : _mm512_fnmadd_ps(number, step, within);
   }
   if constexpr (direct) rest = within;
   const __m512i place = two ? _mm512_mask_add_epi32(whole, on_left, whole, _mm512_set1_epi32(table.left)) : whole;
@@ -86,9 +93,11 @@ inline at::vec::Vectorized<float> pieces(
   const __m256 within = _mm256_min_ps(of_side(table.last, table.left_last), x), scale = of_side(table.scale, table.left_scale);
   const __m256 product = _mm256_mul_ps(within, scale);
   const __m256i whole = _mm256_cvtps_epi32(up ? _mm256_ceil_ps(product) : product);
-  __m256 rest = _mm256_fmsub_ps(within, scale, _mm256_cvtepi32_ps(whole));
+  const __m256 number = _mm256_cvtepi32_ps(whole), step = of_side(table.step, table.left_step);
+  __m256 rest;
   if constexpr (direct) rest = within;
-  else if constexpr (binary) rest = _mm256_mul_ps(rest, of_side(1.0f / std::abs(table.scale), 1.0f / std::abs(table.left_scale)));
+  else if constexpr (steps == Steps::scaled) rest = _mm256_fmsub_ps(within, scale, number);
+  else rest = table.scale < 0 ? _mm256_fnmsub_ps(number, step, within) : _mm256_fnmadd_ps(number, step, within);
   __m256i place = whole;
   if constexpr (two) place = _mm256_add_epi32(place, _mm256_and_si256(_mm256_srai_epi32(_mm256_castps_si256(side), 31), _mm256_set1_epi32(table.left)));
   place = _mm256_and_si256(place, _mm256_set1_epi32(31));  // of NaN too
@@ -105,9 +114,9 @@ inline at::vec::Vectorized<float> pieces(
 #endif
 }
 
-template <Part part, bool two, int N, bool careful, int shifted, bool up, bool binary, bool direct, int Count>
+template <Part part, bool two, int N, bool careful, int shifted, bool up, Steps steps, bool direct, int Count>
 inline at::vec::VectorizedN<float, Count> pieces(
-    const Pieces<N, careful, shifted, up, binary, direct>& table, const at::vec::VectorizedN<float, Count>& x, const at::vec::VectorizedN<float, Count>& side) {
+    const Pieces<N, careful, shifted, up, steps, direct>& table, const at::vec::VectorizedN<float, Count>& x, const at::vec::VectorizedN<float, Count>& side) {
   at::vec::VectorizedN<float, Count> result;
   for (int one = 0; one < Count; ++one) result[one] = pieces<part, two>(table, x[one], side[one]);
   return result;
