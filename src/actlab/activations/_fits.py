@@ -9,7 +9,7 @@ from torch import Tensor
 
 Function = Callable[[Tensor], Tensor]
 
-_PARTS = 64  # of 1: steps are whole numbers of them
+_PARTS = 256  # of 1: steps are whole numbers of them
 
 
 class Side(NamedTuple):
@@ -69,7 +69,7 @@ def fit(
         else tuple(1 / side.scale for side in sides)
     )
     asked = [_places(*one, degree, up) for one in zip(sides, lengths, strict=True)]
-    shifts, rooted = (torch.cat(of) for of in zip(*map(_roots, sides, lengths), strict=True))
+    shifts, at_roots = (torch.cat(of) for of in zip(*map(_roots, sides, lengths), strict=True))
     units = (
         shifts.new_ones(1)
         if exact is None
@@ -78,17 +78,19 @@ def fit(
     first, values, places = (torch.cat(of) for of in zip(*asked, strict=True))
     if not (torch.maximum(first.abs(), values.abs()) < 1e30).all():  # float32 must hold them; or they are no numbers
         return None
-    first, places = first.masked_fill(rooted, 0.0), places - shifts
-    # Errors are measured by the value itself where the first is 0, else by no less than an eighth of the largest.
+    rooted = ~at_roots.isnan()
+    # Where steps are exact, a shift is a root rounded, at which the function is not quite 0.
+    first, places = torch.where(rooted, at_roots if exact else 0.0, first), places - shifts
+    # Errors are measured by the value itself where the first is that at a root, else by no less than an eighth of the largest.
     sizes = values.abs()
-    sizes = torch.where(first == 0, sizes, torch.maximum(sizes, 0.125 * sizes.amax(1, keepdim=True))).clamp(min=1e-30)
+    sizes = torch.where(rooted, sizes, torch.maximum(sizes, 0.125 * sizes.amax(1, keepdim=True))).clamp(min=1e-30)
     if term:
         sizes = torch.maximum(sizes, 0.1 * sizes.max())
     off = values - first
     error = off - _best(off, places, sizes, range(1, degree + 1))[1]
     if free:
         terms, best = _best(off, places, sizes, range(degree + 1))
-        movable = (first != 0) & torch.cat([side.numbers() != 0 for side in sides])[:, None]
+        movable = ~rooted & torch.cat([side.numbers() != 0 for side in sides])[:, None]
         error = torch.where(movable, off - best, error)
         first = torch.where(movable, first + terms[:, :1], first)
     if not (error.abs() / sizes).max() <= enough:
@@ -114,17 +116,16 @@ def _places(side: Side, length: float, degree: int, up: bool) -> tuple[Tensor, T
 
 
 def _roots(side: Side, length: float) -> tuple[Tensor, Tensor]:
-    """In rows, for each interval, where the root in it is from its whole number, and whether there is one."""
-    shifts, rooted = (
-        torch.zeros(side.intervals, 1, dtype=torch.float64),
-        torch.zeros(side.intervals, 1, dtype=torch.bool),
-    )
+    """In rows, for each interval, where the root in it, as float32 has it, is from its whole number, and the value there; 0 and NaN without one."""
+    shifts = torch.zeros(side.intervals, 1, dtype=torch.float64)
+    values = torch.full_like(shifts, math.nan)
     for root in side.roots:
         number = round(root * side.scale)
         interval = number - side.first
         if 0 <= interval < side.intervals:
-            shifts[interval], rooted[interval] = root / length - number, True
-    return shifts, rooted
+            near = torch.tensor([root], dtype=torch.float32).double()
+            shifts[interval], values[interval] = near / length - number, side.function(near)
+    return shifts, values
 
 
 def _best(values: Tensor, places: Tensor, sizes: Tensor, powers: range) -> tuple[Tensor, Tensor]:

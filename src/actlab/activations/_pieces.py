@@ -17,7 +17,6 @@ from ._fits import Fit, Function, Side, fit, steps
 COUNT = 32
 _ENOUGH = 4e-9  # of the value; float32 rounds it by 6e-8
 _MOST = 8
-_SMALL_SHIFT = 1e-3  # of an interval: it is as good as 1e-10 when rounded
 
 
 class Pieces(NamedTuple):
@@ -27,7 +26,7 @@ class Pieces(NamedTuple):
     With sides there are two scales and two last x, and the intervals from `left` on, which count from 0 again, are for the left one. With `up` interval
     i is where scale x lies between i - 1 and i: of a function that falls, no terms cancel there. `low` is what rounding has left out of
     coefficients[0], empty where that does not matter; `shifts` what r is at a root of the function in that interval, to be
-    taken off so that every digit is kept near it, as a sum of two if it is not small, empty where there are none. Of one side that reaches left of 0, too, interval -1 is the
+    taken off so that every digit is kept near it, empty where there are none. Of one side that reaches left of 0, too, interval -1 is the
     last one. With `direct` it is the sum of coefficients[k][i] x^k: a step or two less, and some digits of float32.
     """
 
@@ -54,29 +53,23 @@ class Pieces(NamedTuple):
 
     def code(self, name: str) -> str:
         """It as a constant of C++."""
-        high = tuple(_single(self.shifts).tolist())
-        left = tuple(a - b for a, b in zip(self.shifts, high, strict=True)) if self.paired else ()
-        *rows, low, shifts, shifts_low = [
+        *rows, low, shifts = [
             f"{{{', '.join(f'{one!r}f' for one in row or (0.0,))}}}"
-            for row in (*self.coefficients, self.low, high, left)
+            for row in (*self.coefficients, self.low, self.shifts)
         ]
         exact = steps(self.scales)
         kind = "binary" if binary(self.scales) else "exact" if exact else "scaled"
-        up, direct = ("true" if one else "false" for one in (self.up, self.direct))
-        parts = ("true" if self.low else "false", str(bool(self.shifts) + self.paired))
+        low_too, shifted, up, direct = (
+            "true" if one else "false" for one in (self.low, self.shifts, self.up, self.direct)
+        )
         table, ends = (
             ",\n".join(rows),
             ", ".join(f"{of[side]!r}f" for of in (self.scales, exact or (1.0,), self.lasts) for side in (0, -1)),
         )
         return (
-            f"static constexpr actlab::Pieces<{len(rows)}, {', '.join((*parts, up, f'actlab::Steps::{kind}', direct))}> {name} = "
-            f"{{{ends}, {self.left}, {{\n{table}}},\n{low},\n{{{shifts}{f', {shifts_low}' if self.paired else ''}}}}};\n"
+            f"static constexpr actlab::Pieces<{len(rows)}, {low_too}, {shifted}, {up}, actlab::Steps::{kind}, {direct}> {name} = "
+            f"{{{ends}, {self.left}, {{\n{table}}},\n{low},\n{shifts}}};\n"
         )
-
-    @property
-    def paired(self) -> bool:
-        """Whether one float32 leaves out too much of the shifts."""
-        return any(abs(one) > _SMALL_SHIFT for one in self.shifts)
 
     def at(self, x: Tensor, side: Tensor, part: str = "whole") -> Tensor:
         """Its value at x, not negative, of float32, or a part of it; the left side is where `side` has a minus sign, nowhere if it is x."""
@@ -93,7 +86,7 @@ class Pieces(NamedTuple):
             directed = math.copysign(1.0, self.scales[0]) * within.double()
             rest = (directed - whole.double() * torch.where(on_left, exact[-1], exact[0]).double()).float()
         if self.shifts:
-            rest = (rest.double() - torch.tensor(self.shifts, dtype=torch.float64)[place]).float()
+            rest = rest - _single(self.shifts)[place]
         rest = (within if self.direct else rest).double()
         table = _single(self.coefficients)
         if part == "first":

@@ -59,7 +59,7 @@ def _(x: Tensor) -> Tensor:
 @activation(
     formula="tanh(x)",
     source="LeCun, Bottou, Orr & Müller 1998, Efficient BackProp",
-    pieces=("slope", "half value"),
+    pieces=("value", "slope"),
     zh="双曲正切：关于零点对称的 S 形曲线，介于 -1 与 1 之间。",
     teaching=Teaching(
         good=Text(
@@ -106,7 +106,7 @@ def _(x: Tensor) -> Tensor:
     single=True,
     source="LeCun 1989, Generalization and network design strategies; Efficient BackProp 1998, section 4.4",
     also=("scaled_tanh",),
-    pieces=("slope", "half value"),
+    pieces=("value", "slope"),
     zh="缩放的双曲正切：f(±1) 约为 ±1，使目标值落在仍有斜率的区间。",
     teaching=Teaching(
         good=Text(

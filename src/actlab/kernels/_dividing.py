@@ -9,22 +9,18 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..activations._fits import Side, scale_of
+from ..activations._fits import Side, scale_of, steps
 from ..activations._pieces import COUNT, binary
 
 
-def _of_steps(*steps: float) -> tuple[float, ...]:
-    """The scales that take these to 1; of few digits, so that what x is beyond whole numbers of them is told exactly."""
-    return tuple(map(scale_of, steps))
+def _of_steps(*parts: int) -> tuple[float, ...]:
+    """The scales that take so many parts of 256 to 1; of few digits, so that what x is beyond whole numbers of them is told exactly."""
+    return tuple(scale_of(one / 256) for one in parts)
 
 
-_SCALES = _of_steps(1, 11 / 16, 1 / 2, 11 / 32, 1 / 4, 11 / 64, 1 / 8)
-_ALONG = _of_steps(
-    1, 13 / 16, 11 / 16, 9 / 16, 1 / 2, 7 / 16, 13 / 32, 3 / 8, 11 / 32, 5 / 16, 9 / 32, 1 / 4
-)  # where both sides are one
-_MIRRORED = _of_steps(
-    1 / 4, 15 / 64, 7 / 32, 13 / 64, 3 / 16, 11 / 64, 5 / 32
-)  # where the other side is x and the same
+_SCALES = _of_steps(256, 176, 128, 114, 88, 76, 64, 44, 32)
+_ALONG = (*_of_steps(256, 208, 176, 144, 128, 112, 104, 96, 93, 88, 80, 72, 64), 3.5)  # where both sides are one
+_MIRRORED = _of_steps(64, 60, 56, 52, 48, 44, 40)  # where the other side is x and the same
 _LEAST, _MOST = 4.9, 12.0  # reaches
 _TINY = 1e-9
 _ASIDE = 0.4  # from the middle of an interval
@@ -61,11 +57,11 @@ class Division(NamedTuple):
     def useful(self, left_further: float = 1.0) -> bool:
         """Whether it reaches far enough, the left side so much further, and has roots in the middle of intervals.
 
-        Where scales are powers of two, which leaves x exact, not far from it will do.
+        Where steps are exact, not far from it will do.
         """
         spans = [(-self.reaches[1], self.reaches[0])] if self.line else [(-1.0, reach) for reach in self.reaches]
         middles = all(
-            abs(root * side.scale - round(root * side.scale)) < (_ASIDE if binary((side.scale,)) else 1e-4)
+            abs(root * side.scale - round(root * side.scale)) < (_ASIDE if steps((side.scale,)) else 1e-4)
             for side, (low, high) in zip(self.sides, spans, strict=True)
             for root in side.roots
             if low < root < high
@@ -97,6 +93,7 @@ class Shape(NamedTuple):
     roots: tuple[tuple[float, ...], ...]
     smooth: bool  # they are one function
     mirrored: bool = False  # it is the left one, and to the right of 0 x is added to what it is left of it
+    odd: bool = False  # that of x left of 0 is less that of |x|
 
     @classmethod
     def of(cls, function: Callable[..., Tensor], *, kinked: bool, slope: bool) -> "Shape":
@@ -125,7 +122,7 @@ class Shape(NamedTuple):
             functions, roots = tuple(map(_Rooted, functions, touched)), touched
         elif not kinked and functions[0](torch.zeros(1, dtype=torch.float64)).item() == 0:
             roots = tuple((0.0, *one) for one in roots)
-        return cls(functions, times, squared, roots, not kinked)
+        return cls(functions, times, squared, roots, not kinked, odd=odd)
 
     @property
     def mirror(self) -> "Shape | None":
@@ -136,6 +133,16 @@ class Shape(NamedTuple):
         right, left = (one(x) for one in self.functions)
         alike = ((right + left - 1).abs() <= 1e-13).all()
         return self._replace(functions=self.functions[1:], roots=self.roots[1:], mirrored=True) if alike else None
+
+    @property
+    def whole(self) -> "Shape | None":
+        """It without x for a factor, whose product would be rounded once more: 0 is in the middle of an interval then."""
+        if not self.times or not self.smooth:
+            return None
+        if self.odd and (any(self.roots) or self.functions[0](torch.ones(1, dtype=torch.float64)).item() < 0):
+            return None  # its sign is put before what has none
+        functions = tuple(map(_Times, self.functions, (1.0, -1.0)))
+        return self._replace(functions=functions, times=False, roots=tuple((0.0, *one) for one in self.roots))
 
     def ends(self, tolerance: float) -> tuple["End", ...]:
         """How each of the functions comes to something, up to this much of that; if it does not, but x times it does, that."""
@@ -163,7 +170,7 @@ class Shape(NamedTuple):
         """Ways to divide the intervals among the sides: so that they reach about as far, or the left one so much further, or one to its end."""
         starts = [one.start for one in ends]
         end = 1.0 if up else 0.5
-        for scales in product(*([_MIRRORED] if self.mirrored else map(_scales, self.roots))):
+        for scales in product(*([_MIRRORED] if self.mirrored else [_scales(one, _SCALES) for one in self.roots])):
             shares = [scales[0], *(scale * left_further for scale in scales[1:])]
             firsts = {round(end + (COUNT - len(scales) * end) * shares[0] / sum(shares))}
             if len(scales) == 2:
@@ -191,7 +198,7 @@ class Shape(NamedTuple):
             return
         roots = (*self.roots[0], *(-root for root in self.roots[1] if root))
         along = _Along(*self.functions)
-        scales = _scales(tuple(sorted(map(abs, roots)))) if any(roots) else _ALONG
+        scales = _scales(tuple(sorted(map(abs, roots))), _ALONG)
         mirrored = (False, True) if careful and self.smooth and not roots else (False,)
         for scale, mirror in product(scales, mirrored):
             up = mirror or not self.smooth
@@ -214,6 +221,16 @@ class Shape(NamedTuple):
                     yield found
 
 
+class _Times(NamedTuple):
+    """What a function is times the distance from 0, with a sign."""
+
+    function: Function
+    sign: float
+
+    def __call__(self, t: Tensor) -> Tensor:
+        return self.sign * t * self.function(t)
+
+
 class _Along(NamedTuple):
     """A function of x by those of the distance from 0."""
 
@@ -224,13 +241,10 @@ class _Along(NamedTuple):
         return torch.where(x < 0, self.left(x.abs()), self.right(x.abs()))
 
 
-def _scales(roots: tuple[float, ...]) -> tuple[float, ...]:
-    """Scales that take the first of the roots to a whole number, as float32 has them; those for any roots too, where there are more."""
+def _scales(roots: tuple[float, ...], usual: tuple[float, ...]) -> tuple[float, ...]:
+    """The usual ones, of exact steps, and those that take the first of the roots to a whole number, as float32 has them."""
     known = [root for root in roots if root > 0]
-    if not known:
-        return _SCALES
-    whole = tuple(torch.arange(1, COUNT).div(known[0]).float().tolist())
-    return whole if len(known) == 1 else (*whole, *(one for one in _SCALES if binary((one,))))
+    return (*usual, *(torch.arange(1, COUNT).div(known[0]).float().tolist() if known else ()))
 
 
 class _Rooted(NamedTuple):

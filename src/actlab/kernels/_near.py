@@ -6,7 +6,7 @@ whatever it is made of, and every digit is kept near the roots of its slope.
 
 from collections.abc import Iterator
 from functools import cache
-from itertools import product, starmap
+from itertools import product
 from typing import NamedTuple
 
 import torch
@@ -15,7 +15,7 @@ from torch import Tensor
 from ..activations import _pieces as pieces
 from ..activations import get
 from ..activations._fits import Side, fit
-from ..activations._float32 import fma
+from ..activations._float32 import fma, signed
 from ..activations._pieces import Pieces
 from ._cells import Cells
 from ._cells import fit as fit_cells
@@ -25,7 +25,7 @@ from ._variant import Variant
 
 _FAR = 5.9  # a reach
 _DEGREES = range(2, 10)
-_ENOUGH = {torch.float32: 4e-9, torch.float16: 1.5e-6, torch.bfloat16: 3e-5}  # of the value
+_ENOUGH = {torch.float32: 5e-8, torch.float16: 1.5e-6, torch.bfloat16: 3e-5}  # of the value
 _LOPSIDED = 1.7  # where one side falls too fast for that: the left one reaches so much further
 _LARGEST = torch.finfo(torch.float32).max
 # By how much of it a function may differ from what it comes to far away; the second of values that it is rounded to anyway.
@@ -42,22 +42,33 @@ class Way(NamedTuple):
     """A way to tell a function by pieces."""
 
     degree: int
+    shape: Shape
     division: Division
+    pairs: bool  # with what rounding leaves out of the first coefficients
     careful: bool
     direct: bool
 
-    def steps(self) -> tuple[float, int, float]:
-        """What makes one better than another: few steps, of which a degree more takes two, and of those alike no end on a side and a long reach."""
-        sides = 2 * (len(self.division.sides) - 1) + self.division.mirrored
-        found = self.degree + 2 * self.careful + sides
-        less = 0.5 * self.direct + (0.35 if self.direct else 0.75) * self.division.binary
-        return found - less - (self.division.reach >= _FAR), -sum(self.division.constant), -self.division.reach
+    def steps(self) -> tuple[float, float]:
+        """What makes one better than another: few steps, of which a degree more takes two, no end on a side, and a long reach."""
+        division = self.division
+        sides = 2 * (len(division.sides) - 1) + 0.5 * (self.shape.mirrored or self.put_before)
+        terms = 0.75 * self.pairs + 1.5 * self.careful + (0.5 + 0.5 * self.pairs) * self.shape.times
+        endless = 2.0 * all(division.constant) or 0.5 * any(division.constant)
+        less = (
+            0.5 * self.direct + (0.35 if self.direct else 0.75) * division.binary + endless + (division.reach >= _FAR)
+        )
+        return self.degree + sides + terms - less, -division.reach
+
+    @property
+    def put_before(self) -> bool:
+        """Whether it is of |x| and has the sign of x put before it."""
+        return self.shape.odd and not self.shape.times
 
 
 class Near(NamedTuple):
     """What an activation or its slope is for inputs from `low` to `high`: pieces, x times them or their squares; of x, of both sides or of |x|.
 
-    If `mirrored`, -|x| times them, and x besides where that is right of 0.
+    If `mirrored` they, or |x| times them, are taken from x right of 0 and from 0 left of it; if `signed` they have the sign of x.
     """
 
     table: Pieces
@@ -72,6 +83,7 @@ class Near(NamedTuple):
     line: bool = False  # of x, without sides
     ends: tuple[float | None, float | None] = (None, None)  # beyond which pieces of x are constant
     mirrored: bool = False
+    signed: bool = False
 
     def at(self, x: Tensor) -> Tensor:
         """It at x of float32."""
@@ -83,7 +95,11 @@ class Near(NamedTuple):
         if self.mirrored:
             left = -factor.abs()
             more = torch.where(x < 0, 0.0, x)  # -0 stays
+            if not self.times:
+                return more - first
             return fma(left, first, more if rest is None else fma(left, rest, more))
+        if self.signed:
+            return signed(first, x)
         if rest is None:
             return factor * first if self.times else first
         return fma(factor, first, factor * rest) if self.times else first + rest
@@ -118,14 +134,14 @@ def near(variant: Variant, kind: str, dtype: torch.dtype) -> Near | None:
     cells = None
     if dtype == torch.bfloat16 and not shape.squared:
         cells = Cells.of(evaluated, _WITHIN if kind == "slope" else None)
-    tables: dict[tuple[int, Division | tuple[Side, ...], bool], Pieces | None] = {}
+    tables: dict[tuple[int, Division | tuple[Side, ...], bool, bool], Pieces | None] = {}
     for way in _ways(shape, kind, dtype, by_cells=cells is not None):
-        place = (way.degree, way.division if cells else way.division.sides, way.direct)
+        place = (way.degree, way.division if cells else way.division.sides, way.pairs, way.direct)
         if place not in tables:
-            tables[place] = _table(way, kind, dtype, cells, times=shape.times)
+            tables[place] = _table(way, dtype, cells)
         table = tables[place]
         if table is not None:
-            found = _limited(shape, table, way.division)._replace(careful=way.careful)
+            found = _limited(way, table)
             if _suffices(found, evaluated, kind, dtype, shape.roots):
                 return found
     return None
@@ -133,33 +149,41 @@ def near(variant: Variant, kind: str, dtype: torch.dtype) -> Near | None:
 
 def _ways(shape: Shape, kind: str, dtype: torch.dtype, *, by_cells: bool) -> Iterator[Way]:
     """All there are, best first; those of which the left side reaches further come last."""
-    pairs = _in_pairs(kind, dtype)
-    up = not any(shape.roots)  # at roots intervals must have theirs in the middle
+    full = dtype == torch.float32 and kind == "value"
+    shapes: list[tuple[Shape | None, bool]] = [(shape, False)]
+    if full:
+        mirror = shape.mirror
+        shapes += [(mirror, False), (shape.whole, True), (mirror and mirror.whole, True)]
     for further in (1.0, _LOPSIDED) if kind == "slope" else (1.0,):
-        divisions = dict.fromkeys(
-            one
-            for of in filter(None, (shape, shape.mirror if pairs else None))
-            for tolerance in _CONSTANT[dtype][: 1 + (kind == "value")]
-            for ends in [of.ends(tolerance)]
-            for one in (*of.divided(up, further, ends), *of.lines(ends, careful=pairs, kinked=by_cells))
-        )
-        ways = starmap(Way, product(_DEGREES, divisions, (False, True)[: 1 + pairs], (False, True)[: 1 + by_cells]))
-        # Along x what comes after the first terms is not small in wide intervals.
-        yield from sorted((way for way in ways if not (way.careful and way.division.line)), key=Way.steps)
+        ways = []
+        for of, whole in shapes:
+            if of is None:
+                continue
+            up = not any(of.roots)  # at roots intervals must have theirs in the middle
+            divisions = dict.fromkeys(
+                one
+                for tolerance in _CONSTANT[dtype][: 1 + (kind == "value")]
+                for ends in [of.ends(tolerance)]
+                for one in (*of.divided(up, further, ends), *of.lines(ends, careful=full, kinked=by_cells))
+            )
+            # A product is rounded again; along x what comes after the first terms is not small in wide intervals.
+            sums = [(False, False)] if not (full and of.times) else []
+            sums += [(True, False), (True, True)] if full and not whole else []
+            ways += [
+                Way(degree, of, division, *pairs, direct)
+                for degree, division, pairs, direct in product(_DEGREES, divisions, sums, (False, True)[: 1 + by_cells])
+                if not (pairs[1] and division.line)
+            ]
+        yield from sorted(ways, key=Way.steps)
 
 
-def _in_pairs(kind: str, dtype: torch.dtype) -> bool:
-    """Whether first coefficients are kept as sums of two: values of float32."""
-    return dtype == torch.float32 and kind == "value"
-
-
-def _table(way: Way, kind: str, dtype: torch.dtype, cells: Cells | None, *, times: bool) -> Pieces | None:
+def _table(way: Way, dtype: torch.dtype, cells: Cells | None) -> Pieces | None:
     """The pieces of a way, None where they are not good enough: of what is rounded right, if cells are given, else of what is near."""
     division, degree = way.division, way.degree
     if cells is not None:
-        found = fit_cells(cells, division, degree, times=times, direct=way.direct)
+        found = fit_cells(cells, division, degree, times=way.shape.times, direct=way.direct)
     else:
-        more = {"low": _in_pairs(kind, dtype), "up": division.up, "free": dtype != torch.float32}
+        more = {"low": way.pairs, "up": division.up, "free": dtype != torch.float32}
         found = fit(division.sides, degree, _ENOUGH[dtype], **more)
     return found and Pieces.of(found, division.sides, division.reaches, up=division.up, direct=way.direct)
 
@@ -168,13 +192,15 @@ def _clamped(x: Tensor, least: float | None, most: float | None) -> Tensor:
     return x if least is None and most is None else x.clamp(least, most)
 
 
-def _limited(shape: Shape, table: Pieces, division: Division) -> Near:
+def _limited(way: Way, table: Pieces) -> Near:
     """The pieces with the limits within which they tell the function: none on a side where it is constant beyond them."""
+    shape, division = way.shape, way.division
     lasts = [pieces.below(reach) for reach in division.reaches]
-    if division.mirrored:
-        vanishes = division.sides[0].function(torch.tensor(lasts[0], dtype=torch.float64)) < _VANISHES
+    if shape.mirrored:
+        at_end = division.sides[0].function(torch.tensor(lasts[0], dtype=torch.float64))
+        vanishes = at_end < _VANISHES * (1 if shape.times else lasts[0])
         table, high = (table, _LARGEST) if vanishes else (table._replace(lasts=(_LARGEST,)), lasts[0])
-        return Near(table, False, shape.times, -lasts[0], high, mirrored=True)
+        return Near(table, False, shape.times, -lasts[0], high, careful=way.careful, mirrored=True)
     sides = list(zip(lasts, division.constant, division.whole, strict=True))
     limits = [_LARGEST if constant else last for last, constant, _ in sides]
     ends = [last if constant and whole else None for last, constant, whole in sides]
@@ -182,10 +208,10 @@ def _limited(shape: Shape, table: Pieces, division: Division) -> Near:
     if division.line or all(limit != _LARGEST or end is not None for limit, end in zip(limits, ends, strict=True)):
         table = table._replace(lasts=(_LARGEST,) * len(table.lasts))  # nothing from beyond them comes there
     found = Near(
-        table, len(division.sides) == 2, shape.times, -limits[-1], limits[0], shape.squared, least=least, most=ends[0]
+        table, len(division.sides) == 2, shape.times, -limits[-1], limits[0], shape.squared, way.careful, least, ends[0]
     )
     if not division.line:
-        return found
+        return found._replace(signed=way.put_before)
     right, left = (last if constant else None for last, constant, _ in sides)
     return found._replace(line=True, ends=(None if left is None else -left, right))
 
@@ -212,7 +238,8 @@ def _suffices(
         x = torch.cat([low + (high - low) * one[::2], 2 * one[1::2] - 1])  # errors change fastest near 0
         if found.mirrored:  # and are largest where it falls fastest
             x = torch.cat([x, low + 1.25 * one])
-        x = torch.cat([x, x.new_zeros(1), *near_roots]).clamp(found.low, found.high)
+        tiny = torch.logspace(-30, 0, 3000, dtype=torch.float32)
+        x = torch.cat([x, x.new_zeros(1), tiny, -tiny, *near_roots]).clamp(found.low, found.high)
         exact = function(x.double())
         unit = torch.exp2(exact.abs().clamp(min=torch.finfo(dtype).tiny).log2().floor() - 23)
         if not ((found.at(x).double() - exact).abs() <= worst * unit).all():

@@ -6,22 +6,21 @@ enum class Steps { scaled, exact, binary };
 
 // Pieces of polynomials; see activations/_pieces.py. With `two` sides the sign of `side` decides between the scales, between the last numbers
 // before they are constant, and between the intervals before number `left` and those from it on. `direct` ones are of x itself, not of
-// what it is from the middle of its interval. `shifted` is of how many parts the shifts of roots are sums.
-template <int N, bool careful, int shifted, bool up, Steps steps, bool direct>
+// what it is from the middle of its interval.
+template <int N, bool careful, bool shifted, bool up, Steps steps, bool direct>
 struct Pieces {
   float scale, left_scale, step, left_step, last, left_last;
   int left;
-  float coefficients[N][32], low[careful ? 32 : 1], shifts[shifted ? shifted : 1][32];
+  float coefficients[N][32], low[careful ? 32 : 1], shifts[shifted ? 32 : 1];
 };
 
 // All of a polynomial; its first coefficient and all but that; its first two terms, rounded, and all but that.
 enum class Part { whole, first, rest, line, bend };
 
-template <Part part, typename Vector, int N, bool careful, int shifted, bool up, Steps steps, bool direct, typename Found, typename Fma>
+template <Part part, typename Vector, int N, bool careful, bool shifted, bool up, Steps steps, bool direct, typename Found, typename Fma>
 inline Vector piece(const Pieces<N, careful, shifted, up, steps, direct>& table, Vector rest, Found found, Fma fma) {
   if constexpr (part == Part::first) return found(table.coefficients[0]);
-  if constexpr (shifted > 0) rest = rest - found(table.shifts[0]);
-  if constexpr (shifted > 1) rest = rest - found(table.shifts[1]);
+  if constexpr (shifted) rest = rest - found(table.shifts);
   if constexpr (part == Part::line) return fma(rest, found(table.coefficients[1]), found(table.coefficients[0]));
   Vector result = found(table.coefficients[N - 1]);
   for (int power = N - 2; power > (part == Part::bend); --power) result = fma(result, rest, found(table.coefficients[power]));
@@ -33,7 +32,7 @@ inline Vector piece(const Pieces<N, careful, shifted, up, steps, direct>& table,
   else return fma(result, rest, found(table.coefficients[0]));
 }
 
-template <Part part, bool two, int N, bool careful, int shifted, bool up, Steps steps, bool direct>
+template <Part part, bool two, int N, bool careful, bool shifted, bool up, Steps steps, bool direct>
 inline float pieces(const Pieces<N, careful, shifted, up, steps, direct>& table, float x, float side) {
   const bool on_left = two && std::signbit(side);
   const float last = on_left ? table.left_last : table.last, scale = on_left ? table.left_scale : table.scale;
@@ -48,7 +47,7 @@ inline float pieces(const Pieces<N, careful, shifted, up, steps, direct>& table,
       [](float a, float b, float c) { return std::fma(a, b, c); });
 }
 
-template <Part part, bool two, int N, bool careful, int shifted, bool up, Steps steps, bool direct>
+template <Part part, bool two, int N, bool careful, bool shifted, bool up, Steps steps, bool direct>
 inline at::vec::Vectorized<float> pieces(
     const Pieces<N, careful, shifted, up, steps, direct>& table, const at::vec::Vectorized<float>& x, const at::vec::Vectorized<float>& side) {
 #if defined(CPU_CAPABILITY_AVX512)
@@ -114,7 +113,7 @@ inline at::vec::Vectorized<float> pieces(
 #endif
 }
 
-template <Part part, bool two, int N, bool careful, int shifted, bool up, Steps steps, bool direct, int Count>
+template <Part part, bool two, int N, bool careful, bool shifted, bool up, Steps steps, bool direct, int Count>
 inline at::vec::VectorizedN<float, Count> pieces(
     const Pieces<N, careful, shifted, up, steps, direct>& table, const at::vec::VectorizedN<float, Count>& x, const at::vec::VectorizedN<float, Count>& side) {
   at::vec::VectorizedN<float, Count> result;
