@@ -33,7 +33,7 @@ CASES = {
         "slope",
         sinc_slope,
         [0.0, 1.4302966532, -2.4590240264, 3.4708897237, -7.4864742480, 8.4880686961],
-        4,
+        2,
     ),
     "hard_elish slope": ("slope", hard_elish_slope, [-0.4428544010, -1.0, 1.0], 4),
     "xielu slope": ("slope", xielu_slope, [-0.9808294], 4),

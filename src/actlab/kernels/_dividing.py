@@ -137,7 +137,7 @@ class Shape(NamedTuple):
     @property
     def whole(self) -> "Shape | None":
         """It without x for a factor, whose product would be rounded once more: 0 is in the middle of an interval then."""
-        if not self.times or not self.smooth:
+        if not self.times:
             return None
         if self.odd and (any(self.roots) or self.functions[0](torch.ones(1, dtype=torch.float64)).item() < 0):
             return None  # its sign is put before what has none

@@ -16,7 +16,7 @@ from ..activations import _pieces as pieces
 from ..activations import get
 from ..activations._fits import Side, fit
 from ..activations._float32 import fma, signed
-from ..activations._pieces import Pieces
+from ..activations._pieces import COUNT, Pieces
 from ._cells import Cells
 from ._cells import fit as fit_cells
 from ._dividing import Division, Function, Shape
@@ -30,9 +30,7 @@ _LOPSIDED = 1.7  # where one side falls too fast for that: the left one reaches 
 _LARGEST = torch.finfo(torch.float32).max
 # By how much of it a function may differ from what it comes to far away; the second of values that it is rounded to anyway.
 _CONSTANT = {torch.float32: (2e-8,), torch.float16: (1.5e-6, 2.3e-4), torch.bfloat16: (1.2e-5, 1.9e-3)}
-# In ulp of float32, of one function of |x|, of two sides and along x, at so many numbers a tenth to three tenths less than over all: two
-# sides share them, and along x intervals are wider and errors lie in fewer places.
-_WORST = {"value": (1.8, 1.7, 1.6), "slope": (3.1, 3.1, 3.1)}
+_WORST = {"value": 1.8, "slope": 3.1}  # ulp of float32, at so many numbers up to two tenths less than over all
 _VANISHES = 2.0**-26  # beside 1
 _HALF = 0.506  # ulp of half types
 _WITHIN = 0.05  # ulp, of slopes in bfloat16, which are multiplied before they are rounded
@@ -231,17 +229,20 @@ def _suffices(
         for root in side
         for step in (beside, -beside)
     ]
-    worst = _WORST[kind][2 if found.line else found.sides]
+    # Polynomials are furthest from it at the ends of their intervals.
+    halves = torch.arange(-2 * COUNT, 2 * COUNT + 1)[:, None] / 2 + torch.linspace(-0.01, 0.01, 200)
+    ends = [(halves / scale).flatten() for scale in found.table.scales]
     low, high = max(found.low, -10), min(found.high, -found.low if found.mirrored else 10)
     for count in (10_000, 60_000, 400_000):
         one = torch.rand(count, generator=torch.Generator().manual_seed(0), dtype=torch.float32)
-        x = torch.cat([low + (high - low) * one[::2], 2 * one[1::2] - 1])  # errors change fastest near 0
+        close = 2 * one[1::2] - 1  # errors change fastest near 0
+        x = torch.cat([low + (high - low) * one[::2], close, close * torch.exp2(-12 * one[::2])])
         if found.mirrored:  # and are largest where it falls fastest
             x = torch.cat([x, low + 1.25 * one])
         tiny = torch.logspace(-30, 0, 3000, dtype=torch.float32)
-        x = torch.cat([x, x.new_zeros(1), tiny, -tiny, *near_roots]).clamp(found.low, found.high)
+        x = torch.cat([x, x.new_zeros(1), tiny, -tiny, *ends, *near_roots]).clamp(found.low, found.high)
         exact = function(x.double())
         unit = torch.exp2(exact.abs().clamp(min=torch.finfo(dtype).tiny).log2().floor() - 23)
-        if not ((found.at(x).double() - exact).abs() <= worst * unit).all():
+        if not ((found.at(x).double() - exact).abs() <= _WORST[kind] * unit).all():
             return False
     return True
