@@ -144,7 +144,7 @@ def test_what_comes_to_something_is_told_everywhere_in_half_types(name):
     torch.testing.assert_close(found.at(ends.float()).bfloat16(), get(name)(ends), rtol=0, atol=0, equal_nan=True)
 
 
-@pytest.mark.parametrize("name, kind, dtype", [("mish", "value", torch.float32), ("mish", "slope", torch.float32)])
+@pytest.mark.parametrize("name, kind, dtype", [("softplus", "value", torch.float32), ("mish", "slope", torch.float32)])
 def test_along_x_what_is_left_of_zero_lies_last(name, kind, dtype):
     """A processor looks up by the last digits of a whole number, of which -1 has only ones; a negative scale counts from the right."""
     found = near(variant(name), kind, dtype)
@@ -152,19 +152,50 @@ def test_along_x_what_is_left_of_zero_lies_last(name, kind, dtype):
     assert found.line and not found.sides and (scale < 0) == (kind == "value")
     for number in (-15, -2, -1, 1, 2, 14):
         x = torch.tensor([number / scale], dtype=torch.float64)
-        exact = get(name).evaluate(x, int(kind == "slope")).item() / (x.item() if kind == "value" else 1)
+        exact = get(name).evaluate(x, int(kind == "slope")).item()
         assert math.isclose(first[number % 32], exact, rel_tol=1e-6, abs_tol=1e-8)
 
 
 @pytest.mark.parametrize("name", ["gelu", "gelu_tanh"])
 def test_by_the_left_side_alone(name):
-    """x and what is missing of it to the right of 0, however far, but for infinity and NaN, which are computed the usual way; -0 stays."""
+    """x less what is missing of it to the right of 0, however far, but for infinity and NaN, which are computed the usual way; -0 stays."""
     found = near(variant(name), "value", torch.float32)
-    assert found.mirrored and not found.sides and found.low < -5 and found.high == torch.finfo(torch.float32).max
+    assert found.mirrored and not found.times and found.low < -5 and found.high == torch.finfo(torch.float32).max
     x = torch.tensor([7.0, 100.0, 3e38, 0.0, -0.0])
     assert torch.equal(found.at(x), x) and torch.equal(torch.signbit(found.at(x)), torch.signbit(x))
     layer, ends = get(name).module(fused=True), torch.tensor([math.inf, -math.inf, math.nan, -200.0, 7.0])
     torch.testing.assert_close(layer(ends), get(name)(ends), rtol=0, atol=0, equal_nan=True)
+
+
+def test_by_the_size_alone():
+    """tanh has the sign of x, up to what float32 tells from 1 and beyond."""
+    found = near(variant("tanh"), "value", torch.float32)
+    assert found.signed and found.everywhere and not found.times
+    x = torch.tensor([0.3, -0.3, 100.0, -math.inf, 0.0, -0.0, math.nan])
+    for y in (found.at(x), get("tanh").module(fused=True)(x)):
+        torch.testing.assert_close(y, x.double().tanh().float(), rtol=2e-7, atol=0, equal_nan=True)
+        assert torch.equal(torch.signbit(y[:6]), torch.signbit(x[:6]))
+
+
+def test_neither_products_nor_sums_of_two_where_values_are_told_whole():
+    """One polynomial, whose last sum is rounded: half the steps that x times a sum of two takes, and nearer to it."""
+    for name in ("gelu", "swish", "sinc", "xielu", "softplus", "tanh"):
+        found = near(variant(name), "value", torch.float32)
+        assert not (found.times or found.table.low or found.careful) and len(found.table.coefficients) <= 7
+
+
+@pytest.mark.parametrize("name, below", [("sinc", 3.14), ("xielu", -2.44)])
+def test_values_keep_their_digits_at_roots_anywhere_in_an_interval(name, below):
+    found, entry = near(variant(name), "value", torch.float32), get(name)
+    assert any(found.table.shifts)
+    low, high = torch.tensor(below), torch.tensor(below + 0.02)
+    sign = entry.evaluate(low.double()[None]).sign()
+    assert sign * entry.evaluate(high.double()[None]) < 0
+    for _ in range(30):  # to the last number before it
+        middle = (low + high) / 2
+        low, high = (middle, high) if entry.evaluate(middle.double()[None]) * sign > 0 else (low, middle)
+    x = low + 2.0**-22 * torch.arange(-40, 41)
+    assert ulps(found.at(x), entry.evaluate(x.double())) < 2
 
 
 def test_far_on_the_side_that_is_constant_is_near():

@@ -9,6 +9,7 @@ import torch
 from actlab import kernels
 from actlab.activations import _pieces as pieces
 from actlab.activations import get
+from actlab.activations._fits import scale_of, steps
 from actlab.activations._float32 import erf_ratio, tanh_ratio
 from actlab.activations._numerics import arithmetic
 from actlab.kernels._lowering import Argument, NoKernel, source
@@ -60,6 +61,18 @@ def test_the_sign_of_the_side_decides():
 def test_a_function_too_wild_is_refused():
     with pytest.raises(ValueError, match="expected a function that polynomials of degree 8 tell"):
         pieces.along(torch.ones(3), lambda x: torch.sin(50 * x), 3.0)
+
+
+def test_whole_steps_are_taken_off_exactly():
+    """What is left of x is a number of float32 for every scale whose step has few digits, and no other scale is taken for one."""
+    for parts in range(16, 257):
+        scale = scale_of(parts / 256)
+        assert steps((scale, -scale)) == (parts / 256, parts / 256)
+        x = (32 * parts / 256 * torch.rand(2_000, generator=torch.Generator().manual_seed(parts))).double()
+        rest = x.float().double() - torch.round(x.float().double() * scale) * (parts / 256)
+        assert torch.equal(rest.float().double(), rest)
+    for scale in (3.5, 2.66, 14 / math.pi, 1e-3, 1e30):
+        assert steps((scale,)) is None and steps((1.0, scale)) is None
 
 
 @pytest.mark.skipif(kernels.library() is None, reason="no compiler")
