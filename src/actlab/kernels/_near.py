@@ -149,9 +149,9 @@ def _ways(shape: Shape, kind: str, dtype: torch.dtype, *, by_cells: bool) -> Ite
     """All there are, best first; those of which the left side reaches further come last."""
     full = dtype == torch.float32 and kind == "value"
     shapes: list[tuple[Shape | None, bool]] = [(shape, False)]
-    if full:
+    if kind == "value":
         mirror = shape.mirror
-        shapes += [(mirror, False), (shape.whole, True), (mirror and mirror.whole, True)]
+        shapes += [(mirror if full else None, False), (shape.whole, True), (mirror and mirror.whole, True)]
     for further in (1.0, _LOPSIDED) if kind == "slope" else (1.0,):
         ways = []
         for of, whole in shapes:
@@ -179,7 +179,8 @@ def _table(way: Way, dtype: torch.dtype, cells: Cells | None) -> Pieces | None:
     """The pieces of a way, None where they are not good enough: of what is rounded right, if cells are given, else of what is near."""
     division, degree = way.division, way.degree
     if cells is not None:
-        found = fit_cells(cells, division, degree, times=way.shape.times, direct=way.direct)
+        of_shape = cells.missing() if way.shape.mirrored else cells
+        found = fit_cells(of_shape, division, degree, times=way.shape.times, direct=way.direct)
     else:
         more = {"low": way.pairs, "up": division.up, "free": dtype != torch.float32}
         found = fit(division.sides, degree, _ENOUGH[dtype], **more)
