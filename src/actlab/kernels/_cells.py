@@ -62,12 +62,6 @@ class Cells(NamedTuple):
         ends = self.low / x, self.high / x
         return Cells(self.at, np.minimum(*ends), np.maximum(*ends))
 
-    def missing(self) -> "Cells":
-        """Those of what 0 left of 0, and x right of it, are to be lessened by, at |x|."""
-        left, right = self.where(self.at <= 0), self.where(self.at >= 0)
-        lows, highs = (-left.high[::-1], right.at - right.high), (-left.low[::-1], right.at - right.low)
-        return Cells(right.at, np.maximum(*lows), np.minimum(*highs))
-
     def at_once(self, place: float) -> "Cells":
         """One at another place, of a result that is right at all of them that are known."""
         known = ~np.isnan(self.low)
@@ -112,7 +106,7 @@ def _intervals(cells: Cells, division: Division, *, times: bool, direct: bool) -
         for place in range(side.first, side.first + side.intervals):
             here = of_side.where(whole == place)
             if direct:
-                found.append(_Interval(here, 0.0, place == 0 and 0.0 in side.roots))
+                found.append(_Interval(here, 0.0, False))
                 continue
             roots = [unit * (root * scale - place) for root in side.roots if round(root * scale) == place]
             shift = roots[0] if roots else 0.0

@@ -91,8 +91,7 @@ class Near(NamedTuple):
         if self.squared:
             return first * first
         if self.mirrored:
-            left = -factor.abs()
-            more = torch.where(x < 0, 0.0, x)  # -0 stays
+            left, more = -factor.abs(), x.clamp(min=0)
             if not self.times:
                 return more - first
             return fma(left, first, more if rest is None else fma(left, rest, more))
@@ -148,15 +147,13 @@ def near(variant: Variant, kind: str, dtype: torch.dtype) -> Near | None:
 def _ways(shape: Shape, kind: str, dtype: torch.dtype, *, by_cells: bool) -> Iterator[Way]:
     """All there are, best first; those of which the left side reaches further come last."""
     full = dtype == torch.float32 and kind == "value"
-    shapes: list[tuple[Shape | None, bool]] = [(shape, False)]
-    if kind == "value":
+    shapes = [shape]
+    if kind == "value" and not by_cells:
         mirror = shape.mirror
-        shapes += [(mirror if full else None, False), (shape.whole, True), (mirror and mirror.whole, True)]
+        shapes += filter(None, (mirror if full else None, shape.whole, mirror and mirror.whole))
     for further in (1.0, _LOPSIDED) if kind == "slope" else (1.0,):
         ways = []
-        for of, whole in shapes:
-            if of is None:
-                continue
+        for of in shapes:
             up = not any(of.roots)  # at roots intervals must have theirs in the middle
             divisions = dict.fromkeys(
                 one
@@ -164,13 +161,14 @@ def _ways(shape: Shape, kind: str, dtype: torch.dtype, *, by_cells: bool) -> Ite
                 for ends in [of.ends(tolerance)]
                 for one in (*of.divided(up, further, ends), *of.lines(ends, careful=full, kinked=by_cells))
             )
-            # A product is rounded again; along x what comes after the first terms is not small in wide intervals.
-            sums = [(False, False)] if not (full and of.times) else []
-            sums += [(True, False), (True, True)] if full and not whole else []
+            # A product is rounded once more; along x what comes after the first terms is not small in wide intervals.
+            pairs = full and of.times
             ways += [
-                Way(degree, of, division, *pairs, direct)
-                for degree, division, pairs, direct in product(_DEGREES, divisions, sums, (False, True)[: 1 + by_cells])
-                if not (pairs[1] and division.line)
+                Way(degree, of, division, pairs, careful, direct)
+                for degree, division, careful, direct in product(
+                    _DEGREES, divisions, (False, True)[: 1 + pairs], (False, True)[: 1 + by_cells]
+                )
+                if not (careful and division.line)
             ]
         yield from sorted(ways, key=Way.steps)
 
@@ -179,8 +177,7 @@ def _table(way: Way, dtype: torch.dtype, cells: Cells | None) -> Pieces | None:
     """The pieces of a way, None where they are not good enough: of what is rounded right, if cells are given, else of what is near."""
     division, degree = way.division, way.degree
     if cells is not None:
-        of_shape = cells.missing() if way.shape.mirrored else cells
-        found = fit_cells(of_shape, division, degree, times=way.shape.times, direct=way.direct)
+        found = fit_cells(cells, division, degree, times=way.shape.times, direct=way.direct)
     else:
         more = {"low": way.pairs, "up": division.up, "free": dtype != torch.float32}
         found = fit(division.sides, degree, _ENOUGH[dtype], **more)
