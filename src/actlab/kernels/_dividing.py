@@ -19,7 +19,7 @@ def _of_steps(*parts: int) -> tuple[float, ...]:
 
 
 _SCALES = _of_steps(256, 176, 128, 114, 88, 76, 64, 44, 32)
-_ALONG = (*_of_steps(256, 208, 176, 144, 128, 112, 104, 96, 93, 88, 80, 72, 64), 3.5)  # where both sides are one
+_ALONG = (*_of_steps(256, 208, 176, 144, 128, 114, 112, 104, 96, 93, 88, 80, 72, 64), 3.5)  # where both sides are one
 _MIRRORED = _of_steps(64, 60, 56, 52, 48, 44, 40)  # where the other side is x and the same
 _LEAST, _MOST = 4.9, 12.0  # reaches
 _TINY = 1e-9
