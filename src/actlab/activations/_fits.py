@@ -62,25 +62,17 @@ def fit(
     that the function is added to something as large as it ever is: where it is small, its digits do not matter. With `free` its values
     at whole numbers need not be kept either, but for those at 0 and at roots.
     """
-    exact = steps(side.scale for side in sides)
-    lengths = (
-        tuple(math.copysign(step, side.scale) for step, side in zip(exact, sides, strict=True))
-        if exact
-        else tuple(1 / side.scale for side in sides)
-    )
+    lengths, units = _lengths(sides)
     asked = [_places(*one, degree, up) for one in zip(sides, lengths, strict=True)]
-    shifts, at_roots = (torch.cat(of) for of in zip(*map(_roots, sides, lengths), strict=True))
-    units = (
-        shifts.new_ones(1)
-        if exact is None
-        else torch.cat([shifts.new_full((side.intervals, 1), step) for side, step in zip(sides, exact, strict=True)])
+    exact = steps(side.scale for side in sides) is not None
+    shifts, at_roots = (
+        torch.cat(of) for of in zip(*[_roots(*one, exact) for one in zip(sides, lengths, strict=True)], strict=True)
     )
     first, values, places = (torch.cat(of) for of in zip(*asked, strict=True))
     if not (torch.maximum(first.abs(), values.abs()) < 1e30).all():  # float32 must hold them; or they are no numbers
         return None
     rooted = ~at_roots.isnan()
-    # Where steps are exact, a shift is a root rounded, at which the function is not quite 0.
-    first, places = torch.where(rooted, at_roots if exact else 0.0, first), places - shifts
+    first, places = torch.where(rooted, at_roots, first), places - shifts
     # Errors are measured by the value itself where the first is that at a root, else by no less than an eighth of the largest.
     sizes = values.abs()
     sizes = torch.where(rooted, sizes, torch.maximum(sizes, 0.125 * sizes.amax(1, keepdim=True))).clamp(min=1e-30)
@@ -104,6 +96,16 @@ def fit(
     )
 
 
+def _lengths(sides: tuple[Side, ...]) -> tuple[list[float], Tensor]:
+    """How far it is from one whole number to the next on each side; and in rows, for each interval, what that is to its polynomial: 1 if not exact."""
+    exact = steps(side.scale for side in sides)
+    if exact is None:
+        return [1 / side.scale for side in sides], torch.ones(1, 1, dtype=torch.float64)
+    lengths = [math.copysign(step, side.scale) for step, side in zip(exact, sides, strict=True)]
+    counts = torch.tensor([side.intervals for side in sides])
+    return lengths, torch.tensor(exact, dtype=torch.float64).repeat_interleave(counts)[:, None]
+
+
 def _places(side: Side, length: float, degree: int, up: bool) -> tuple[Tensor, Tensor, Tensor]:
     """In rows, for each interval of this length: the value at its whole number, values throughout, and where these are from that number."""
     nodes = 4 * degree + 4
@@ -115,16 +117,19 @@ def _places(side: Side, length: float, degree: int, up: bool) -> tuple[Tensor, T
     return side.function(whole * length), side.function((whole + places) * length), places
 
 
-def _roots(side: Side, length: float) -> tuple[Tensor, Tensor]:
-    """In rows, for each interval, where the root in it, as float32 has it, is from its whole number, and the value there; 0 and NaN without one."""
+def _roots(side: Side, length: float, exact: bool) -> tuple[Tensor, Tensor]:
+    """In rows, for each interval, where the root in it is from its whole number, and the value there; 0 and NaN without one.
+
+    Where steps are exact it is the root as float32 has it, so that x less it is exact too; the function is not quite 0 there.
+    """
     shifts = torch.zeros(side.intervals, 1, dtype=torch.float64)
     values = torch.full_like(shifts, math.nan)
     for root in side.roots:
         number = round(root * side.scale)
         interval = number - side.first
         if 0 <= interval < side.intervals:
-            near = torch.tensor([root], dtype=torch.float32).double()
-            shifts[interval], values[interval] = near / length - number, side.function(near)
+            at = torch.tensor([root], dtype=torch.float32 if exact else torch.float64).double()
+            shifts[interval], values[interval] = at / length - number, side.function(at) if exact else 0.0
     return shifts, values
 
 

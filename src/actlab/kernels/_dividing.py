@@ -38,7 +38,7 @@ class End(NamedTuple):
 class Division(NamedTuple):
     """The intervals of the sides or of one function of x, how far they reach on each side, which are constant from there on, and whether times x.
 
-    With `up` they end at their whole numbers; if `mirrored` they are those of the left side, see `Shape`.
+    With `up` they end at their whole numbers.
     """
 
     sides: tuple[Side, ...]
@@ -46,7 +46,6 @@ class Division(NamedTuple):
     constant: tuple[bool, ...]
     whole: tuple[bool, ...]
     up: bool
-    mirrored: bool = False
 
     @classmethod
     def of(cls, sides: tuple[Side, ...], reaches: tuple[float, ...], ends: tuple[End, ...], *, up: bool) -> "Division":
@@ -60,8 +59,9 @@ class Division(NamedTuple):
         Where steps are exact, not far from it will do.
         """
         spans = [(-self.reaches[1], self.reaches[0])] if self.line else [(-1.0, reach) for reach in self.reaches]
+        aside = _ASIDE if steps(side.scale for side in self.sides) else 1e-4
         middles = all(
-            abs(root * side.scale - round(root * side.scale)) < (_ASIDE if steps((side.scale,)) else 1e-4)
+            abs(root * side.scale - round(root * side.scale)) < aside
             for side, (low, high) in zip(self.sides, spans, strict=True)
             for root in side.roots
             if low < root < high
@@ -185,7 +185,7 @@ class Shape(NamedTuple):
                     continue
                 reaches = tuple((count - end - 1e-5) / scale for count, scale in zip(counts, scales, strict=True))
                 sides = tuple(map(Side, self.functions, scales, counts, self.roots))
-                found = Division.of(sides, reaches, ends, up=up)._replace(mirrored=self.mirrored)
+                found = Division.of(sides, reaches, ends, up=up)
                 if found.useful(left_further):
                     yield found
 
