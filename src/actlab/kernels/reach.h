@@ -4,25 +4,47 @@ using Loop = void (*)(void* const* inputs, void* const* outputs, int64_t rows, i
 
 // Runs `near` over elements that lie between two limits, given by their bits in a type as wide as theirs, and `far` over the others. Numbers
 // below 0 grow as unsigned numbers the further they are from it, the others as signed ones; NaN lies beyond all limits. Where both kinds lie
-// among each other, far ones are taken out, computed beside each other and put back.
+// among each other, far ones are taken out, computed beside each other and put back. As long as there are none, blocks are asked after their
+// arithmetic, which waiting for memory then overlaps with.
 template <typename Bits, Bits least, Bits most, int which, int results>
 struct Reach {
-  static constexpr int64_t kBlock = 512, kWidth = 64 / sizeof(Bits);  // elements: of a block, of a vector
+  static constexpr int64_t kBlock = 512, kCalm = 8 * kBlock, kWidth = 64 / sizeof(Bits);  // elements: of a block, of blocks asked at once, of a vector
 
   static void run(Loop near, Loop far, void* const* inputs, void* const* outputs, int64_t count, bool past) {
-    for (int64_t begin = 0; begin < count; begin += kBlock) {
-      const int64_t length = std::min(kBlock, count - begin);
-      const bool inside = holds_all(static_cast<const Bits*>(inputs[which]) + begin, length);
-      void *from[which + 1], *to[results];  // after the question: the loop waits for what was stored long before it
-      for (int one = 0; one <= which; ++one) from[one] = static_cast<Bits*>(inputs[one]) + begin;
-      for (int one = 0; one < results; ++one) to[one] = static_cast<Bits*>(outputs[one]) + begin;
-      if (inside) near(from, to, length, 1, past);
-      else mixed(near, far, from, to, length, past);
+    bool calm = true;  // no far ones so far, or in the blocks before
+    for (int64_t begin = 0, length; begin < count; begin += length) {
+      length = std::min(calm ? kCalm : kBlock, count - begin);
+      if (!calm) {
+        calm = !block(near, far, inputs, outputs, begin, length, past, false) && begin % kCalm + length >= kCalm;
+        continue;
+      }
+      part(near, inputs, outputs, begin, length, past);
+      for (int64_t done = 0; done < length; done += kBlock)
+        calm &= !block(near, far, inputs, outputs, begin + done, std::min(kBlock, length - done), past, true);
     }
   }
 
  private:
   using Block = Bits[kBlock + kWidth];
+
+  static void part(Loop loop, void* const* inputs, void* const* outputs, int64_t begin, int64_t length, bool past) {
+    void *from[which + 1], *to[results];
+    for (int one = 0; one <= which; ++one) from[one] = static_cast<Bits*>(inputs[one]) + begin;
+    for (int one = 0; one < results; ++one) to[one] = static_cast<Bits*>(outputs[one]) + begin;
+    loop(from, to, length, 1, past);
+  }
+
+  // Computes a block, of which `near` has been computed if `done`; whether it has far ones.
+  static bool block(Loop near, Loop far, void* const* inputs, void* const* outputs, int64_t begin, int64_t length, bool past, bool done) {
+    const bool inside = holds_all(static_cast<const Bits*>(inputs[which]) + begin, length);
+    if (inside && !done) part(near, inputs, outputs, begin, length, past);
+    if (inside) return false;
+    void *from[which + 1], *to[results];
+    for (int one = 0; one <= which; ++one) from[one] = static_cast<Bits*>(inputs[one]) + begin;
+    for (int one = 0; one < results; ++one) to[one] = static_cast<Bits*>(outputs[one]) + begin;
+    mixed(near, far, from, to, length, past);
+    return true;
+  }
 
   [[gnu::noinline]] static void mixed(Loop near, Loop far, void* const* inputs, void* const* outputs, int64_t count, bool past) {
     alignas(64) Block given[which + 1], found[results], usual[results];
