@@ -228,7 +228,8 @@ def _suffices(
         for step in (beside, -beside)
     ]
     # Polynomials are furthest from it at the ends of their intervals.
-    halves = torch.arange(-2 * COUNT, 2 * COUNT + 1)[:, None] / 2 + torch.linspace(-0.01, 0.01, 200)
+    beyond = torch.linspace(-0.01, 0.01, 200, dtype=torch.float32)
+    halves = torch.arange(-2 * COUNT, 2 * COUNT + 1, dtype=torch.float32)[:, None] / 2 + beyond
     ends = [(halves / scale).flatten() for scale in found.table.scales]
     low, high = max(found.low, -10), min(found.high, -found.low if found.mirrored else 10)
     for count in (10_000, 60_000, 400_000):
