@@ -18,7 +18,8 @@ struct Reach {
         calm = !block(near, far, inputs, outputs, begin, length, past, false) && begin % kCalm + length >= kCalm;
         continue;
       }
-      part(near, inputs, outputs, begin, length, past);
+      From here(inputs, outputs, begin);
+      near(here.inputs, here.outputs, length, 1, past);
       for (int64_t done = 0; done < length; done += kBlock)
         calm &= !block(near, far, inputs, outputs, begin + done, std::min(kBlock, length - done), past, true);
     }
@@ -27,23 +28,24 @@ struct Reach {
  private:
   using Block = Bits[kBlock + kWidth];
 
-  static void part(Loop loop, void* const* inputs, void* const* outputs, int64_t begin, int64_t length, bool past) {
-    void *from[which + 1], *to[results];
-    for (int one = 0; one <= which; ++one) from[one] = static_cast<Bits*>(inputs[one]) + begin;
-    for (int one = 0; one < results; ++one) to[one] = static_cast<Bits*>(outputs[one]) + begin;
-    loop(from, to, length, 1, past);
-  }
+  // Inputs and outputs from an element on.
+  struct From {
+    void *inputs[which + 1], *outputs[results];
+
+    From(void* const* all, void* const* to, int64_t begin) {
+      for (int one = 0; one <= which; ++one) inputs[one] = static_cast<Bits*>(all[one]) + begin;
+      for (int one = 0; one < results; ++one) outputs[one] = static_cast<Bits*>(to[one]) + begin;
+    }
+  };
 
   // Computes a block, of which `near` has been computed if `done`; whether it has far ones.
   static bool block(Loop near, Loop far, void* const* inputs, void* const* outputs, int64_t begin, int64_t length, bool past, bool done) {
     const bool inside = holds_all(static_cast<const Bits*>(inputs[which]) + begin, length);
-    if (inside && !done) part(near, inputs, outputs, begin, length, past);
-    if (inside) return false;
-    void *from[which + 1], *to[results];
-    for (int one = 0; one <= which; ++one) from[one] = static_cast<Bits*>(inputs[one]) + begin;
-    for (int one = 0; one < results; ++one) to[one] = static_cast<Bits*>(outputs[one]) + begin;
-    mixed(near, far, from, to, length, past);
-    return true;
+    if (inside && done) return false;
+    From here(inputs, outputs, begin);  // after the question: the loop waits for what was stored long before it
+    if (inside) near(here.inputs, here.outputs, length, 1, past);
+    else mixed(near, far, here.inputs, here.outputs, length, past);
+    return !inside;
   }
 
   [[gnu::noinline]] static void mixed(Loop near, Loop far, void* const* inputs, void* const* outputs, int64_t count, bool past) {
