@@ -37,6 +37,14 @@ def steps(scales: Iterable[float]) -> tuple[float, ...] | None:
     return tuple(step for step, _ in found) if all(step and scale_of(step) == scale for step, scale in found) else None
 
 
+def lengths(sides: tuple[Side, ...]) -> tuple[tuple[float, ...], tuple[float, ...] | None]:
+    """How far it is from one whole number to the next on each side, and its steps where these are exact."""
+    exact = steps(side.scale for side in sides)
+    if exact is None:
+        return tuple(1 / side.scale for side in sides), None
+    return tuple(math.copysign(step, side.scale) for step, side in zip(exact, sides, strict=True)), exact
+
+
 class Fit(NamedTuple):
     """Coefficients in rows of one power each, with what else `_pieces.Pieces` has."""
 
@@ -62,12 +70,12 @@ def fit(
     that the function is added to something as large as it ever is: where it is small, its digits do not matter. With `free` its values
     at whole numbers need not be kept either, but for those at 0 and at roots.
     """
-    lengths, units = _lengths(sides)
-    asked = [_places(*one, degree, up) for one in zip(sides, lengths, strict=True)]
-    exact = steps(side.scale for side in sides) is not None
-    shifts, at_roots = (
-        torch.cat(of) for of in zip(*[_roots(*one, exact) for one in zip(sides, lengths, strict=True)], strict=True)
-    )
+    distances, exact = lengths(sides)
+    counts = torch.tensor([side.intervals for side in sides])
+    units = torch.tensor(exact or (1.0,) * len(sides), dtype=torch.float64).repeat_interleave(counts)[:, None]
+    asked = [_places(*one, degree, up) for one in zip(sides, distances, strict=True)]
+    found = [_roots(*one, exact is not None) for one in zip(sides, distances, strict=True)]
+    shifts, at_roots = (torch.cat(of) for of in zip(*found, strict=True))
     first, values, places = (torch.cat(of) for of in zip(*asked, strict=True))
     if not (torch.maximum(first.abs(), values.abs()) < 1e30).all():  # float32 must hold them; or they are no numbers
         return None
@@ -94,16 +102,6 @@ def fit(
         tuple(left_out[:, 0].float().tolist()) if low else (),
         tuple((shifts * units)[:, 0].tolist()) if shifts.any() else (),
     )
-
-
-def _lengths(sides: tuple[Side, ...]) -> tuple[list[float], Tensor]:
-    """How far it is from one whole number to the next on each side; and in rows, for each interval, what that is to its polynomial: 1 if not exact."""
-    exact = steps(side.scale for side in sides)
-    if exact is None:
-        return [1 / side.scale for side in sides], torch.ones(1, 1, dtype=torch.float64)
-    lengths = [math.copysign(step, side.scale) for step, side in zip(exact, sides, strict=True)]
-    counts = torch.tensor([side.intervals for side in sides])
-    return lengths, torch.tensor(exact, dtype=torch.float64).repeat_interleave(counts)[:, None]
 
 
 def _places(side: Side, length: float, degree: int, up: bool) -> tuple[Tensor, Tensor, Tensor]:

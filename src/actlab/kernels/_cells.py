@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..activations._fits import Fit, Function, steps
+from ..activations._fits import Fit, Function, lengths
 from ..activations._pieces import below
 from ._dividing import Division
 from ._half import every, unit
@@ -97,9 +97,9 @@ def fit(cells: Cells, division: Division, degree: int, *, times: bool, direct: b
 def _intervals(cells: Cells, division: Division, *, times: bool, direct: bool) -> list[_Interval]:
     """Those of all sides, one after the other."""
     found = []
-    exact = steps(side.scale for side in division.sides)
+    distances, exact = lengths(division.sides)
     for number, side in enumerate(division.sides):
-        unit, scale = (exact[number], 1 / exact[number]) if exact else (1.0, side.scale)
+        unit, scale = exact[number] if exact else 1.0, 1 / distances[number]
         of_side = _of_side(cells, division, number, times)
         scaled = of_side.at * scale
         whole = np.ceil(scaled) if division.up else np.rint(scaled)
