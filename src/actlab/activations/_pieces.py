@@ -5,9 +5,9 @@ for all of them would need more than twice the terms, and a function with sides 
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from functools import cache
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -119,15 +119,27 @@ def below(limit: float) -> float:
     return torch.nextafter(_single(limit), _single(0.0)).item()
 
 
-_KNOWN: list[Pieces] = []
-_NUMBERS: dict[Pieces, int] = {}
+class Table(Hashable, Protocol):
+    """What a kernel may look up: `Pieces`, or pieces of something else that two numbers tell."""
+
+    def code(self, name: str) -> str:
+        """It as a constant of C++, for which pieces.h has a function `pieces`."""
+        ...
+
+    def at(self, x: Tensor, side: Tensor, part: str) -> Tensor:
+        """Its value, as a kernel computes it."""
+        ...
 
 
-# All of a polynomial; its first coefficient and all but that; its first two terms, rounded, and all but that.
-_PARTS = ("whole", "first", "rest", "line", "bend")
+_KNOWN: list[Table] = []
+_NUMBERS: dict[Table, int] = {}
 
 
-def numbered(number: int) -> tuple[Pieces, str]:
+# All of a polynomial; its first coefficient and all but that; its first two terms, rounded, and all but that; all of another one.
+_PARTS = ("whole", "first", "rest", "line", "bend", "other")
+
+
+def numbered(number: int) -> tuple[Table, str]:
     """What a kernel asks for by this number: pieces, and which part of them."""
     return _KNOWN[number // len(_PARTS)], _PARTS[number % len(_PARTS)]
 
@@ -142,7 +154,7 @@ def in_one_step() -> bool:
 
 def along(x: Tensor, function: Function, last: float, *, enough: float = _ENOUGH) -> Tensor:
     """function(x) for x >= 0, which is function(last) beyond `last`; up to `enough` of it."""
-    return _asked(x, x, _fitted((function,), last, enough=enough))
+    return asked(x, x, _fitted((function,), last, enough=enough))
 
 
 def along_as_pair(x: Tensor, function: Function, last: float) -> tuple[Tensor, Tensor]:
@@ -155,12 +167,12 @@ def sides(x: Tensor, side: Tensor, right: Function, left: Function, last: float,
 
     `term` says that it is added to something as large as it ever is: where it is small, its digits do not matter.
     """
-    return _asked(x, side, _fitted((right, left), last, term=term))
+    return asked(x, side, _fitted((right, left), last, term=term))
 
 
 def looked_up(x: Tensor, side: Tensor, pieces: Pieces, *, careful: bool = False) -> tuple[Tensor, Tensor | None]:
     """The pieces at x, of the side that the sign of `side` tells if that is not x: as a sum of two where they have low parts, the second small if `careful`."""
-    return _pair(x, side, pieces, careful=careful) if pieces.low else (_asked(x, side, pieces), None)
+    return _pair(x, side, pieces, careful=careful) if pieces.low else (asked(x, side, pieces), None)
 
 
 def sides_as_pair(x: Tensor, side: Tensor, right: Function, left: Function, last: float) -> tuple[Tensor, Tensor]:
@@ -170,10 +182,11 @@ def sides_as_pair(x: Tensor, side: Tensor, right: Function, left: Function, last
 
 def _pair(x: Tensor, side: Tensor, pieces: Pieces, *, careful: bool = False) -> tuple[Tensor, Tensor]:
     parts = ("line", "bend") if careful else ("first", "rest")
-    return _asked(x, side, pieces, parts[0]), _asked(x, side, pieces, parts[1])
+    return asked(x, side, pieces, parts[0]), asked(x, side, pieces, parts[1])
 
 
-def _asked(x: Tensor, side: Tensor, pieces: Pieces, part: str = "whole") -> Tensor:
+def asked(x: Tensor, side: Tensor, pieces: Table, part: str = "whole") -> Tensor:
+    """Pieces at x, or a part of them, with what else they are of."""
     if pieces not in _NUMBERS:
         _NUMBERS[pieces] = len(_KNOWN)
         _KNOWN.append(pieces)

@@ -103,6 +103,7 @@ class Activation:
     # what kernels take by pieces of polynomials not far from 0, being smooth but for 0: "value", "slope", "half value" (of half types alone)
     pieces: tuple[str, ...] = ()
     pieces_of: str = ""  # or takes from another entry, which it is up to its kink
+    along: str = ""  # or along bx with this parameter b that learns: it is x q(bx) with q(-t) = 1 - q(t)
     surrogate: bool = False  # the slope is not the derivative, but one to train with
     hands_on: bool = False  # the slope is 1 everywhere: kernels keep nothing and hand the gradient on
     # of "value", "slope" or "curve", where the usual ones cannot hold

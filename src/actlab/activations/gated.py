@@ -180,6 +180,7 @@ def _(x: Tensor) -> Tensor:
     double=True,
     single=True,
     pieces=("value", "slope"),
+    along="b",
     bounds={"curve": Bound(16, "1/2", _ROOT)},
     zh="输入乘以自身的 sigmoid；b 可学习，b = 1 即 SiLU。",
     teaching=Teaching(

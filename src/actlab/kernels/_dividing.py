@@ -115,7 +115,7 @@ class Shape(NamedTuple):
         signs = (1.0,) if even or odd else (1.0, -1.0)
         functions = tuple(of_side(sign) for sign in signs)
         slopes = [None if times else partial(lambda sign, t: function(sign * t, 1), sign) for sign in signs]
-        roots = tuple(_crossed(one) for one in functions)
+        roots = tuple(crossed(one) for one in functions)
         touched = tuple(_touched(*one) for one in zip(functions, slopes, strict=True))
         squared = any(touched) and not any(roots)
         if squared:  # without a root of its own it has those of its square root, whose sign changes there
@@ -260,7 +260,7 @@ class _Rooted(NamedTuple):
         return found
 
 
-def _crossed(function: Function) -> tuple[float, ...]:
+def crossed(function: Function) -> tuple[float, ...]:
     """Where a function of the distance from 0 changes its sign, 0 itself left out."""
     x = torch.linspace(0.01, 12.0, 3001, dtype=torch.float64)
     y = function(x)
@@ -272,7 +272,7 @@ def _touched(function: Function, slope: Function | None) -> tuple[float, ...]:
     """Where it is 0 as its slope is."""
     if slope is None:
         return ()
-    at = torch.tensor(_crossed(slope), dtype=torch.float64)
+    at = torch.tensor(crossed(slope), dtype=torch.float64)
     largest = function(torch.linspace(0.01, 12.0, 3001, dtype=torch.float64)).abs().max()
     return tuple(at[function(at).abs() < 1e-15 * largest].tolist())
 

@@ -13,6 +13,7 @@ from ._half import every, off_by
 from ._lean import OUTPUT, lean
 from ._lowering import Argument, NoKernel, Split, source
 from ._near import Near, near
+from ._products import products
 from ._variant import Variant
 from ._within import Within, within
 
@@ -65,10 +66,13 @@ def _sources(variant: Variant, dtype: torch.dtype) -> dict[str, str]:
 
     value, slope, curve = (_widen(variant, dtype, kind) for kind in ("value", "slope", "curve"))
     shorter = {kind: near(variant, kind, dtype) or within(variant, kind, dtype) for kind in ("value", "slope")}
+    along = products(variant, dtype)
     forward, by = _split(shorter["value"], _near_forward, _forward(variant, value))
+    by = along.forward if along else by
     with _arithmetic(value, dtype):
         add("forward", forward, [x] + [number] * count, by)
     backward, by_slope = _split(shorter["slope"], _near_backward, _backward(variant, slope, summed=True))
+    by_slope = along.backward if along else by_slope
     with _arithmetic(slope, dtype):
         add("backward", backward, [x, x] + [number] * count, by_slope)
     if not count:

@@ -35,12 +35,17 @@ class NoKernel(Exception):
 
 
 class Split(NamedTuple):
-    """A function that does for another one where its last input lies from `low` to `high`, in fewer steps."""
+    """A function that does for another one where its last input of rows lies from `low` to `high`, in fewer steps.
+
+    With `product` the limits are of that input times the one after it, a single number.
+    """
 
     function: Callable[..., Any]
     low: float
     high: float
     results: int = 1
+    product: bool = False
+    sums: int = 0  # results after those, of what is added up
 
 
 def source(
@@ -56,12 +61,17 @@ def source(
     """
     if by is not None:
         both = _shallow(f"{name}_near", by.function, arguments) + _shallow(f"{name}_far", function, arguments)
-        dtype, which = arguments[-1].dtype, len(arguments) - 1
-        limits = ", ".join(str(_bits(one, dtype)) for one in (by.low, by.high))
+        which = len(arguments) - 1 - by.product
+        kind = f"uint{8 * arguments[which].dtype.itemsize}_t"
+        limits = (
+            f"actlab::limits_by({by.high!r}f, *static_cast<const float*>(inputs[{which + 1}]))"
+            if by.product
+            else f"{{{', '.join(str(_bits(one, arguments[which].dtype)) for one in (by.low, by.high))}}}"
+        )
         return (
             f"{both}{_HEAD.format(name)} {{ "
-            f"actlab::Reach<uint{8 * dtype.itemsize}_t, {limits}, {which}, {by.results}>"
-            f"::run({name}_near, {name}_far, inputs, outputs, rows, past); }}\n"
+            f"actlab::Reach<{kind}, {which}, {by.results}, {int(by.product)}, {by.sums}>{{{name}_near, {name}_far, {limits}, past}}"
+            f".run(inputs, outputs, rows); }}\n"
         )
     return _shallow(name, function, arguments)
 
@@ -147,7 +157,7 @@ def _asked(function: Callable[..., Any], arguments: Sequence[Argument]) -> tuple
 
 def _pieces(text: str, name: str) -> tuple[str, str]:
     """The text with our pieces of polynomials in their places, and the tables they read."""
-    tables: dict[pieces.Pieces, str] = {}
+    tables: dict[pieces.Table, str] = {}
     vector = re.compile(r"auto (tmp\d+) = (tmp\d+)\.nextafter\((tmp\d+)\);(.*?)\1\.hypot\((tmp\d+)\)", re.S)
     # what is left over of a loop may be computed one by one
     single = re.compile(r"auto (tmp\d+) = std::nextafter\((tmp\d+), (tmp\d+)\);(.*?)std::hypot\(\1, (tmp\d+)\)", re.S)

@@ -14,8 +14,8 @@ struct Pieces {
   float coefficients[N][32], low[careful ? 32 : 1], shifts[shifted ? 32 : 1];
 };
 
-// All of a polynomial; its first coefficient and all but that; its first two terms, rounded, and all but that.
-enum class Part { whole, first, rest, line, bend };
+// All of a polynomial; its first coefficient and all but that; its first two terms, rounded, and all but that; all of another one.
+enum class Part { whole, first, rest, line, bend, other };
 
 template <Part part, typename Vector, int N, bool careful, bool shifted, bool up, Steps steps, bool direct, typename Found, typename Fma>
 inline Vector piece(const Pieces<N, careful, shifted, up, steps, direct>& table, Vector rest, Found found, Fma fma) {
@@ -119,6 +119,49 @@ inline at::vec::VectorizedN<float, Count> pieces(
   at::vec::VectorizedN<float, Count> result;
   for (int one = 0; one < Count; ++one) result[one] = pieces<part, two>(table, x[one], side[one]);
   return result;
+}
+
+// Pieces of polynomials of the size of a product; see _products.py.
+template <int N, int others>
+struct OfProduct {
+  float scale, coefficients[N][16], more[others + !others][16], centres[16];
+};
+
+template <Part part, int N, int others, typename Vector, typename Found, typename Fma>
+inline Vector of_rest(const OfProduct<N, others>& table, Vector rest, Found found, Fma fma) {
+  constexpr bool other = part == Part::other;
+  const auto& rows = [&]() -> const auto& { if constexpr (other) return table.more; else return table.coefficients; }();
+  Vector result = found(rows[(other ? others : N) - 1]);
+  for (int power = (other ? others : N) - 2; power >= 0; --power) result = fma(result, rest, found(rows[power]));
+  return result;
+}
+
+template <Part part, bool, int N, int others>
+inline float pieces(const OfProduct<N, others>& table, float x, float b) {
+  const float product = std::abs(x) * (std::abs(b) * table.scale);
+  const int place = product < 15 ? static_cast<int>(std::nearbyint(product)) : 15;  // of NaN too
+  const auto found = [place](const float* row) { return row[place]; };
+  const float rest = std::fma(std::abs(x), std::abs(b), -found(table.centres));
+  return of_rest<part>(table, rest, found, [](float a, float b, float c) { return std::fma(a, b, c); });
+}
+
+template <Part part, bool two, int N, int others>
+inline at::vec::Vectorized<float> pieces(const OfProduct<N, others>& table, const at::vec::Vectorized<float>& x, const at::vec::Vectorized<float>& b) {
+#if defined(CPU_CAPABILITY_AVX512)
+  const __m512 size = _mm512_abs_ps(x), factor = _mm512_abs_ps(b);
+  const __m512 sum = _mm512_fmadd_ps(size, _mm512_mul_ps(factor, _mm512_set1_ps(table.scale)), _mm512_set1_ps(0x1.8p23f));
+  const __m512i place = _mm512_castps_si512(sum);  // in the last digits
+  const auto found = [place](const float* row) { return _mm512_permutexvar_ps(place, _mm512_loadu_ps(row)); };
+  const __m512 rest = _mm512_fmsub_ps(size, factor, found(table.centres));
+  return of_rest<part>(table, rest, found, [](__m512 a, __m512 b, __m512 c) { return _mm512_fmadd_ps(a, b, c); });
+#else
+  constexpr int size = at::vec::Vectorized<float>::size();
+  __at_align__ float given[size], other[size];
+  x.store(given);
+  b.store(other);
+  for (int one = 0; one < size; ++one) given[one] = pieces<part, two>(table, given[one], other[one]);
+  return at::vec::Vectorized<float>::loadu(given);
+#endif
 }
 
 }  // namespace actlab
