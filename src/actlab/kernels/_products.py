@@ -1,8 +1,8 @@
 """An activation x q(bx) with a parameter b that learns, by pieces of polynomials of |bx|: for kernels, where that is not large.
 
 With f(t) = t q(t), its value is x q(bx), its slope f'(bx) and its derivative by b x^2 q'(bx). So the same polynomials hold for every b. Taken
-are activations with q(-t) = 1 - q(t): then f' is such a function too, and q' is even. One of |bx| has 16 intervals, which processors look up
-in fewer cycles than 32.
+are activations with q(-t) = 1 - q(t): then f' is such a function too, and q' is even. A table by |bx| takes 16 intervals, which processors look
+up in fewer cycles than 32 along bx.
 """
 
 from functools import cache
@@ -36,7 +36,7 @@ class OfProduct(NamedTuple):
 
     scale: float
     coefficients: Rows
-    others: Rows
+    more: Rows
     centres: tuple[float, ...]
 
     @classmethod
@@ -51,18 +51,18 @@ class OfProduct(NamedTuple):
 
     def code(self, name: str) -> str:
         """It as a constant of C++."""
-        first, others, centres = (
+        first, more, centres = (
             ",\n".join(f"{{{', '.join(f'{one!r}f' for one in row)}}}" for row in rows)
-            for rows in (self.coefficients, self.others or ((0.0,),), (self.centres,))
+            for rows in (self.coefficients, self.more or ((0.0,),), (self.centres,))
         )
-        kind = f"actlab::OfProduct<{len(self.coefficients)}, {len(self.others)}>"
-        return f"static constexpr {kind} {name} = {{{self.scale!r}f, {{\n{first}}},\n{{\n{others}}},\n{centres}}};\n"
+        kind = f"actlab::OfProduct<{len(self.coefficients)}, {len(self.more)}>"
+        return f"static constexpr {kind} {name} = {{{self.scale!r}f, {{\n{first}}},\n{{\n{more}}},\n{centres}}};\n"
 
     def at(self, x: Tensor, side: Tensor, part: str) -> Tensor:
         """Its value for x and b, which is `side`, of float32; with the part "other" that of the other polynomials."""
         product = (x.double() * side.double()).abs()
         place = (self.scale * product).clamp(max=_COUNT - 1).nan_to_num().round().long()
-        rows = self.others if part == "other" else self.coefficients
+        rows = self.more if part == "other" else self.coefficients
         table = torch.tensor((*rows, self.centres), dtype=torch.float32)
         rest = (product - table[-1][place].double()).float().double()
         result = table[-2][place]
@@ -122,7 +122,12 @@ def _mirrored(left: Tensor, t: Tensor) -> Tensor:
 def products(variant: Variant, dtype: torch.dtype) -> Products | None:
     """Those of a variant whose one parameter is a factor of x and learns, for results of float32; None where there are no such."""
     of = variant.entry.along
-    possible = of and variant.learnt == (of,) and dtype == torch.float32 and pieces.in_one_step()
+    possible = (
+        of
+        and list(variant.entry.values()) == [*variant.learnt] == [of]
+        and dtype == torch.float32
+        and pieces.in_one_step()
+    )
     return _tables(variant.entry) if possible else None
 
 

@@ -122,31 +122,30 @@ inline at::vec::VectorizedN<float, Count> pieces(
 }
 
 // Pieces of polynomials of the size of a product; see _products.py.
-template <int N, int others>
+template <int N, int M>
 struct OfProduct {
-  float scale, coefficients[N][16], more[others + !others][16], centres[16];
+  float scale, coefficients[N][16], more[M + !M][16], centres[16];
 };
 
-template <Part part, int N, int others, typename Vector, typename Found, typename Fma>
-inline Vector of_rest(const OfProduct<N, others>& table, Vector rest, Found found, Fma fma) {
+template <Part part, int N, int M, typename Vector, typename Found, typename Fma>
+inline Vector of_rest(const OfProduct<N, M>& table, Vector rest, Found found, Fma fma) {
   constexpr bool other = part == Part::other;
   const auto& rows = [&]() -> const auto& { if constexpr (other) return table.more; else return table.coefficients; }();
-  Vector result = found(rows[(other ? others : N) - 1]);
-  for (int power = (other ? others : N) - 2; power >= 0; --power) result = fma(result, rest, found(rows[power]));
+  Vector result = found(rows[(other ? M : N) - 1]);
+  for (int power = (other ? M : N) - 2; power >= 0; --power) result = fma(result, rest, found(rows[power]));
   return result;
 }
 
-template <Part part, bool, int N, int others>
-inline float pieces(const OfProduct<N, others>& table, float x, float b) {
-  const float product = std::abs(x) * (std::abs(b) * table.scale);
-  const int place = product < 15 ? static_cast<int>(std::nearbyint(product)) : 15;  // of NaN too
+template <Part part, bool, int N, int M>
+inline float pieces(const OfProduct<N, M>& table, float x, float b) {
+  const int place = c10::bit_cast<int>(std::fma(std::abs(x), std::abs(b) * table.scale, 0x1.8p23f)) & 15;  // the last digits
   const auto found = [place](const float* row) { return row[place]; };
   const float rest = std::fma(std::abs(x), std::abs(b), -found(table.centres));
   return of_rest<part>(table, rest, found, [](float a, float b, float c) { return std::fma(a, b, c); });
 }
 
-template <Part part, bool two, int N, int others>
-inline at::vec::Vectorized<float> pieces(const OfProduct<N, others>& table, const at::vec::Vectorized<float>& x, const at::vec::Vectorized<float>& b) {
+template <Part part, bool two, int N, int M>
+inline at::vec::Vectorized<float> pieces(const OfProduct<N, M>& table, const at::vec::Vectorized<float>& x, const at::vec::Vectorized<float>& b) {
 #if defined(CPU_CAPABILITY_AVX512)
   const __m512 size = _mm512_abs_ps(x), factor = _mm512_abs_ps(b);
   const __m512 sum = _mm512_fmadd_ps(size, _mm512_mul_ps(factor, _mm512_set1_ps(table.scale)), _mm512_set1_ps(0x1.8p23f));

@@ -10,7 +10,7 @@ struct Limits {
   Bits least, most;
 };
 
-// Those within which a number times b is at most so large; none where b is as large as no product could tell.
+// Those within which a number times b is at most so large; none where b is no number, infinite or so large that a table could not tell it.
 inline Limits<uint32_t> limits_by(float reach, float b) {
   if (!(std::abs(b) < 1e30f)) return {0, 0xffffffff};
   const uint32_t most = c10::bit_cast<uint32_t>(std::min(reach / std::abs(b), std::numeric_limits<float>::max()));
@@ -18,34 +18,34 @@ inline Limits<uint32_t> limits_by(float reach, float b) {
 }
 
 // Runs `near` over elements that lie within limits, and `far` over the others. Where both kinds lie among each other, far ones are taken
-// out, computed beside each other and put back. As long as there are none, blocks are asked after their arithmetic, which waiting for memory
-// then overlaps with. Input `which` is asked; those after it, so many `numbers`, and the `sums` after so many `results` are single ones. Sums
-// are of terms that are 0 where the inputs are.
+// out, computed beside each other and put back. As long as there are none, groups of blocks are asked after their arithmetic, which waiting for
+// memory then overlaps with. Input `which` is asked; those after it, so many `numbers`, and the `sums` after so many `results` are single ones.
+// Sums are of terms that are 0 where the inputs are, added up in an order that depends on these inputs alone.
 template <typename Bits, int which, int results, int numbers = 0, int sums = 0>
 struct Reach {
-  static constexpr int64_t kBlock = 512, kCalm = 8 * kBlock, kWidth = 64 / sizeof(Bits);  // elements: of a block, of blocks asked at once, of a vector
+  static constexpr int64_t kBlock = 512, kGroup = 8 * kBlock, kWidth = 64 / sizeof(Bits);  // elements: of a block, of a group, of a vector
 
   Loop near, far;
   Limits<Bits> limits;
   bool past;
 
   void run(void* const* inputs, void* const* outputs, int64_t count) const {
-    static thread_local bool calm = true;  // no far ones in the blocks before, be they of another tensor
+    static thread_local bool calm = true;  // no far ones in what came before, be it of another tensor: it changes no result
     for (int one = 0; one < sums; ++one) sum(outputs, one) = 0;
     for (int64_t begin = 0, length; begin < count; begin += length) {
-      length = std::min(calm ? kCalm : kBlock, count - begin);
-      if (!calm) {
-        calm = !block(inputs, outputs, begin, length, false) && begin % kCalm + length >= kCalm;
-        continue;
-      }
+      length = std::min(kGroup, count - begin);
       From here(inputs, outputs, begin);
-      near(here.inputs, here.outputs, length, 1, past);
-      if (sums && holds_all(here.asked(), length)) {
+      if (calm) near(here.inputs, here.outputs, length, 1, past);
+      bool clean = (calm || sums) && holds_all(here.asked(), length);
+      if (clean) {
+        if (!calm) near(here.inputs, here.outputs, length, 1, past);
         here.add_to(outputs);
-        continue;
+      } else {
+        clean = true;
+        for (int64_t done = 0; done < length; done += kBlock)
+          clean &= block(inputs, outputs, begin + done, std::min(kBlock, length - done), calm && sums == 0);
       }
-      for (int64_t done = 0; done < length; done += kBlock)
-        calm &= !block(inputs, outputs, begin + done, std::min(kBlock, length - done), sums == 0);
+      calm = clean;
     }
   }
 
@@ -72,15 +72,15 @@ struct Reach {
 
   static float& sum(void* const* outputs, int one) { return *static_cast<float*>(outputs[results + one]); }
 
-  // Computes a block, whose results `near` has computed if `done`; whether it has far ones.
+  // Computes a block, whose results `near` has computed if `done`; whether it has no far ones.
   bool block(void* const* inputs, void* const* outputs, int64_t begin, int64_t length, bool done) const {
     const bool inside = holds_all(static_cast<const Bits*>(inputs[which]) + begin, length);
-    if (inside && done) return false;
+    if (inside && done) return true;
     From here(inputs, outputs, begin);  // after the question: the loop waits for what was stored long before it
     if (inside) near(here.inputs, here.outputs, length, 1, past);
     else mixed(here.inputs, here.outputs, length);
     here.add_to(outputs);
-    return !inside;
+    return inside;
   }
 
   [[gnu::noinline]] void mixed(void* const* inputs, void* const* outputs, int64_t count) const {
