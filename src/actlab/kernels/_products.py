@@ -101,6 +101,7 @@ class Products(NamedTuple):
     @property
     def forward(self) -> Split:
         """For kernels of x and b."""
+        # what is traced must not have `self` among its arguments
         return Split(lambda x, b: self.value(x, b), -self.reach, self.reach, product=True)
 
     @property
