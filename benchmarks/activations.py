@@ -6,7 +6,7 @@ Ways: `eager` is torch's own function, or the formula in torch operations where 
 `library` the form that timm or Hugging Face write; `fused` is ours as it comes, `fused-input` and `fused-output` ours told to keep what
 it would not (it keeps the input of float32, and of half types the output where that tells the slope); `clone` copies the tensor and is
 the limit of any pass over it. Each is called as a function, those with parameters that learn (PReLU, and names that end in `_learning`)
-as layers on both sides. In every round each way takes its turn, so that all meet the same machine, and is called once before the clock
+as layers on both sides; `rrelu_training` draws. In every round each way takes its turn, so that all meet the same machine, and is called once before the clock
 starts; what memory a result gets depends on what was called before, so every round begins with another way. Freed memory stays in the
 process, as in `actlab train`. Rows go to benchmarks/results/activations.csv, a picture of them to activations.svg, a summary to the
 terminal. Inputs are normal; with `--deviation 4` many lie where kernels for numbers near 0 do not reach.
@@ -38,6 +38,7 @@ from actlab.train.memory import keep_freed_memory
 TOLD: dict[str, Callable[[Tensor], Tensor]] = {
     "hard_sigmoid": lambda x: (0.2 * x + 0.5).clamp(0, 1),  # torch's has another slope
     "rrelu": lambda x: F.rrelu(x, 1 / 8, 1 / 3, training=False),
+    "rrelu_training": lambda x: F.rrelu(x, 1 / 8, 1 / 3, training=True),
     "threshold": lambda x: F.threshold(x, 1.0, 0.0),
 }
 NATIVE = {*TORCH, *TOLD, "prelu"}
@@ -123,8 +124,8 @@ def functions(
     name: str, dtype: torch.dtype, device: torch.device = _CPU
 ) -> dict[str, nn.Module | Callable[[Tensor], Tensor]]:
     """The ways there are for an activation."""
-    learns = name == "prelu" or name.endswith("_learning")
-    entry: Activation = activations.get(name.removesuffix("_learning"))
+    learns, draws = name == "prelu" or name.endswith("_learning"), name.endswith("_training")
+    entry: Activation = activations.get(name.removesuffix("_learning").removesuffix("_training"))
     eager: Callable[[Tensor], Tensor] | None = COMPOSITE.get(name) or TORCH.get(name) or TOLD.get(name)
     if learns:
         eager = (nn.PReLU() if name == "prelu" else LEARNING[entry.name]()).to(device, dtype)
@@ -133,10 +134,10 @@ def functions(
         found |= {"eager": eager, "compile": torch.compile(_fresh(eager), dynamic=False)}
     if name in LIBRARY:
         found["library"] = LIBRARY[name]
-    found["fused"] = entry.module().to(device, dtype) if learns else entry
+    found["fused"] = entry.module().to(device, dtype) if learns or draws else entry
     if not learns and kernels.tells_slope(entry, entry.values()):
         other = "output" if dtype == torch.float32 else "input"
-        found[f"fused-{other}"] = entry.module(save=other, learn=False)
+        found[f"fused-{other}"] = entry.module(save=other, learn=False).train(draws)
     return found
 
 

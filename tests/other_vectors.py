@@ -15,6 +15,7 @@ for name in sys.argv[2].split(","):
         found = []
         for fused in (True, False):
             leaf = x.to(dtype, copy=True).requires_grad_()
+            torch.manual_seed(0)  # some draw in training
             y = get(name).module(fused=fused, learn=False, save="input")(leaf)
             y.backward(torch.ones_like(y))
             found.append((y.detach(), leaf.grad))

@@ -15,7 +15,7 @@ from actlab.kernels._forms import on_gpu
 from actlab.kernels._lean import INPUT, OUTPUT
 from actlab.kernels._run import kept, variant_of
 
-SOME = ("swish", "gelu", "elu", "relu")
+SOME = ("swish", "gelu", "elu", "relu", "rrelu")
 NAMES = activations.names(vectors=False) if os.environ.get("ACTLAB_KERNELS") == "all" else SOME
 pytestmark = [
     pytest.mark.skipif(kernels.library() is None, reason="no compiler"),
@@ -56,9 +56,10 @@ def test_tensors_of_a_gpu_find_their_way(monkeypatch):
         is_cuda, dtype = True, torch.bfloat16
 
     monkeypatch.setattr(_run, "_TENSORS", (There,))
-    monkeypatch.setattr(_gpu, "run", lambda of, x, keep: (of.key, type(x), keep))
+    monkeypatch.setattr(_gpu, "run", lambda of, x, keep, seed: (of.key, type(x), keep, *[seed] * bool(seed)))
     assert _run._elsewhere(get("elu"), There(), (1.0,), "auto") == ("elu(a=1.0)", There, OUTPUT)
     assert _run._elsewhere(get("elu"), There(), (1.0,), "input") == ("elu(a=1.0)", There, INPUT)
+    assert _run._elsewhere(get("rrelu"), There(), (0.1, 0.2), "auto", 3)[2:] == (OUTPUT, 3)
     assert _run._elsewhere(get("elu"), torch.ones(3), (1.0,), "auto") is None
 
 
@@ -133,6 +134,8 @@ def test_triton_code_is_one_pass_over_memory(name, dtype, pretended):
     of = variant(name)
     kind = {torch.bfloat16: "bf16", torch.float32: "fp32"}[dtype]
     forms = {"forward": 1, "backward": 2, **({"from_output": 2} if kept(of, "auto", dtype) == OUTPUT else {})}
+    if of.entry.random:
+        forms["drawn"] = 3  # the seed too
     for form, reads in forms.items():
         try:
             code = triton(of, form, dtype)
@@ -142,7 +145,7 @@ def test_triton_code_is_one_pass_over_memory(name, dtype, pretended):
         assert code.count("@triton.jit") == 1, form
         assert len(re.findall(r"tl\.load\(", code)) <= reads and code.count("tl.store(") == 1, form
         (signature,) = re.findall(r"'signature': \{(.*?)\}", code)
-        assert set(re.findall(r"'\*(\w+)'", signature)) == {kind}, form
+        assert set(re.findall(r"'\*(\w+)'", signature)) == {kind} | ({"i64"} if form == "drawn" else set()), form
         assert f"'enable_fp_fusion': {dtype != torch.float32}" in code and "'disable_ftz': True" in code
         assert "nextafter" not in code, "what only the CPU's kernels have a meaning for"
         assert "float64" not in code or dtype == torch.float32 or name not in SOME, form

@@ -142,7 +142,7 @@ def _fused(model: nn.Module, found: Found, save: str) -> Fresh | None:
     if found.parameters is None or (isinstance(module, Pointwise) and module.fused):
         return None
     entry = module.activation if isinstance(module, Pointwise) else activations.get(found.name)
-    if "training" in entry.bodies or entry.name == "identity":
+    if entry.name == "identity" or (entry.random and not isinstance(module, Pointwise)):
         return None
     known = {one.name for one in entry.parameters}
     given = {name: value for name, value in found.parameters.items() if name in known}

@@ -72,6 +72,11 @@ def run(
     return (_Door.engine or engine()).run(entry, x, fixed, learnt, save or fused.save, axis)
 
 
-def shortcut(entry: Any, fixed: tuple[Any, ...], save: str | None, dtype: torch.dtype) -> Any:
-    """After a `run` that found a kernel: what to call for tensors of this type while `fused.state` is as now."""
-    return engine().shortcut(entry, fixed, save or fused.save, dtype)
+def run_drawn(entry: Any, x: Tensor, seed: Tensor, values: tuple[Any, ...], save: str | None) -> Tensor | None:
+    """f(x) of an entry that is random in training, drawn from this seed, by a fused kernel; None where there is none."""
+    return (_Door.engine or engine()).run_drawn(entry, x, seed, values, save or fused.save)
+
+
+def shortcut(entry: Any, fixed: tuple[Any, ...], save: str | None, dtype: torch.dtype, *, draws: bool = False) -> Any:
+    """After a `run` or, with `draws`, a `run_drawn` that found a kernel: what to call for tensors of this type while `fused.state` is as now."""
+    return engine().shortcut(entry, fixed, save or fused.save, dtype, draws=draws)

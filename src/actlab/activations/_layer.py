@@ -78,7 +78,6 @@ class Pointwise(nn.Module):
                 )
             )
         self.learnt = tuple(name for name in values if name in learnt)
-        self._random = "training" in activation.bodies
         for name, value in values.items():
             setattr(self, name, nn.Parameter(torch.full(shape, float(value))) if name in learnt else value)
 
@@ -89,22 +88,31 @@ class Pointwise(nn.Module):
             result = short[1](x, own, *short[2])
             if result is not None:
                 return result
-        draws = self._random and self.training
-        if (self.fused or (self.fused is None and fused.on)) and not draws and self._fits(x):
+        fusing = self.fused or (self.fused is None and fused.on)
+        if self.training and self.activation.random:
+            values = tuple([getattr(self, name) for name in self.names])
+            result = self.activation.draw(x, values, by_kernel=fusing, save=self.save)
+            if fusing:
+                self._shorten(x, values, draws=True)
+            return result
+        if fusing and self._fits(x):
             fixed = tuple([None if name in self.learnt else getattr(self, name) for name in self.names])
             weights = [getattr(self, name) for name in self.learnt] if self.learnt else ()
             result = run(
                 self.activation, x, fixed, weights, self.save, -1 if isinstance(self.size, tuple) else self.axis
             )
             if result is not None:
-                if not torch.compiler.is_compiling() and all(one.dim() == 0 for one in weights):
-                    found = shortcut(self.activation, fixed, self.save, x.dtype)
-                    self.__dict__["_shortcut"] = found and (fused.state, *found)
+                if all(one.dim() == 0 for one in weights):
+                    self._shorten(x, fixed)
                 return result
         placed = [self._placed(getattr(self, name), x) for name in self.names]
-        if draws:
-            return self.activation.bodies["training"](x, *placed)
         return self.activation.plain(x, placed)
+
+    def _shorten(self, x: Tensor, fixed: tuple[Any, ...], *, draws: bool = False) -> None:
+        """Have the next call for such an x go the short way."""
+        if not torch.compiler.is_compiling():
+            found = shortcut(self.activation, fixed, self.save, x.dtype, draws=draws)
+            self.__dict__["_shortcut"] = found and (fused.state, *found)
 
     def _fits(self, x: Tensor) -> bool:
         """Whether x has the channels that the parameters are for; if not, plain operations say so."""

@@ -14,7 +14,8 @@ from torch import Tensor
 from .._language import say
 from ..errors import UsageError
 from ._calculus import Body, Widen, slope_of, tied, wide, widest
-from ._fusing import engine, fused, run, shortcut
+from ._drawing import Apply, drawing, seed
+from ._fusing import engine, fused, run, run_drawn, shortcut
 from ._refusals import floating, known
 from ._teaching import Teaching
 
@@ -129,7 +130,10 @@ class Activation:
         return self.bodies.setdefault("curve", body)
 
     def training(self, body: Body) -> Body:
-        """Decorator: what is computed in training, where that is random; differentiable itself."""
+        """Decorator: what x is multiplied by in training, where that is random, from the sign of x and uniform noise in [0, 1).
+
+        For entries without parameters that learn. One with `from_output` has the sign of x in its output.
+        """
         return self.bodies.setdefault("training", body)
 
     def partial(self, parameter: str) -> Callable[[Body], Body]:
@@ -163,6 +167,7 @@ class Activation:
         self.learnt = tuple(one.name for one in self.parameters if one.domain.learnable)  # by a module
         self._node: Body | None = None
         self._slope: Body | None = None
+        self._drawn: Apply | None = None
         self._shortcut: Any = (
             None  # of the last call without parameters: `fused.state` then, a function, its arguments after x
         )
@@ -172,7 +177,13 @@ class Activation:
         partials = tuple(self.bodies.get(one.name) for one in self._all)
         self._slope = slope_of(self.bodies["slope"], self.bodies.get("curve"), self._widen, len(self._all))
         self._node = tied(self.body, self._slope, partials, self._widen, rounds=True)
+        self._drawn = drawing(self.bodies["training"]) if self.random else None
         return self
+
+    @property
+    def random(self) -> bool:
+        """Whether it draws in training."""
+        return "training" in self.bodies
 
     @property
     def _widen(self) -> Widen:
@@ -197,8 +208,8 @@ class Activation:
 
     def apply(self, x: Tensor, values: Sequence[Any], *, training: bool = False) -> Tensor:
         """As a call, with all parameters in order and none of them checked."""
-        if training and "training" in self.bodies:
-            return self.bodies["training"](x, *values)
+        if training and self.random:
+            return self.draw(x, tuple(values), by_kernel=fused.on)
         if fused.on:
             fixed = tuple(None if torch.is_tensor(value) else value for value in values)
             learnt = [value for value in values if torch.is_tensor(value)]
@@ -206,6 +217,16 @@ class Activation:
             if result is not None:
                 return result
         return self.plain(x, values)
+
+    def draw(self, x: Tensor, values: tuple[Any, ...], *, by_kernel: bool, save: str | None = None) -> Tensor:
+        """f(x) of one that is random, as in training: the same with and without a kernel, of the same state of torch's generator."""
+        drawn = seed(x.device)
+        result = run_drawn(self, x, drawn, values, save) if by_kernel else None
+        if result is not None:
+            return result
+        apply = self._drawn or self.tie()._drawn
+        assert apply is not None
+        return apply(x, drawn, values)
 
     def plain(self, x: Tensor, values: Sequence[Any]) -> Tensor:
         """f(x) by torch's own operations, whatever `actlab.fused` says."""

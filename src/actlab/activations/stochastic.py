@@ -1,12 +1,9 @@
 """Functions that are not what they are trained as: random in training, or with a slope that is only made up."""
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from . import _numerics as exact
-from ._calculus import wide
 from ._catalogue import activation
 from ._spec import Real
 from ._teaching import Teaching, Text
@@ -41,43 +38,14 @@ def _(x: Tensor, l: float, u: float) -> Tensor:  # noqa: E741
     return torch.where(x > 0, torch.ones_like(x), 0.5 * (l + u))
 
 
+@rrelu.from_output("l", "u")
+def _(y: Tensor, l: float, u: float) -> Tensor:  # noqa: E741
+    return torch.where(y > 0, torch.ones_like(y), 0.5 * (l + u))
+
+
 @rrelu.training
-def _(x: Tensor, l: float, u: float) -> Tensor:  # noqa: E741
-    seed = torch.randint(2**62, (), device=x.device)  # from torch's generator, so that manual_seed repeats it
-    return _RandomLeaky.apply(x, seed, l, u)
-
-
-def noise(seed: Tensor, like: Tensor) -> Tensor:
-    """Uniform numbers in [0, 1), in float32, that depend on nothing but `seed` and the place in the tensor.
-
-    Steele, Lea & Flood 2014, SplitMix64, in wrapping int64 arithmetic.
-    """
-    z = (torch.arange(like.numel(), device=like.device) + seed) * -7046029254386353131
-    z = (z ^ ((z >> 30) & 0x3FFFFFFFF)) * -4658895280553007687
-    z = (z ^ ((z >> 27) & 0x1FFFFFFFFF)) * -7723592293110705685
-    return ((z >> 40) & 0xFFFFFF).to(torch.float32).mul(2.0**-24).reshape(like.shape)
-
-
-def _slopes(x: Tensor, seed: Tensor, l: float, u: float) -> Tensor:  # noqa: E741
-    return torch.where(x > 0, torch.ones_like(wide(x)), l + (u - l) * noise(seed, x).to(wide(x).dtype))
-
-
-class _RandomLeaky(torch.autograd.Function):
-    """Keeps the input and the seed; the slopes are drawn again in the backward pass."""
-
-    @staticmethod
-    def forward(x: Tensor, seed: Tensor, l: float, u: float) -> Tensor:  # noqa: E741
-        return (wide(x) * _slopes(x, seed, l, u)).to(x.dtype)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        x, seed, ctx.l, ctx.u = inputs
-        ctx.save_for_backward(x, seed)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Any:
-        x, seed = ctx.saved_tensors
-        return (wide(gradients[0]) * _slopes(x, seed, ctx.l, ctx.u)).to(x.dtype), None, None, None
+def _(x: Tensor, noise: Tensor, l: float, u: float) -> Tensor:  # noqa: E741
+    return torch.where(x > 0, torch.ones_like(x), l + (u - l) * noise)
 
 
 @activation(

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ..activations._calculus import Widen, wide, widest
+from ..activations._drawing import noise, product
 from ..activations._numerics import arithmetic
 from ._half import every, off_by
 from ._lean import OUTPUT, lean
@@ -17,7 +18,7 @@ from ._products import products
 from ._variant import Variant
 from ._within import Within, within
 
-FORMS = ("forward", "sided", "backward", "from_output", "from_sided", "curve", "forward_rows", "backward_rows")
+FORMS = ("forward", "sided", "backward", "from_output", "from_sided", "curve", "forward_rows", "backward_rows", "drawn")
 PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 DTYPES = tuple(PRECISIONS.values())  # in the order of the operators
 
@@ -78,6 +79,9 @@ def _sources(variant: Variant, dtype: torch.dtype) -> dict[str, str]:
     if not count:
         with _arithmetic(curve, dtype):
             add("curve", _curve(variant, curve), [x, x])
+    if variant.entry.random:
+        with _arithmetic(wide, dtype):
+            add("drawn", _drawn(variant), [x, x, Argument(torch.float32, made=True)])
     way = lean(variant)
     if way is not None:
         with arithmetic("plain"):
@@ -93,15 +97,16 @@ def _sources(variant: Variant, dtype: torch.dtype) -> dict[str, str]:
 
 
 class OnGpu(NamedTuple):
-    """A form for a GPU: a function of so many tensors, and the arithmetic to trace it under."""
+    """A form for a GPU: a function of so many tensors, the arithmetic to trace it under, and whether a seed follows the tensors."""
 
     function: Callable[..., Any]
     arithmetic: str
     tensors: int
+    seeded: bool = False
 
 
 def on_gpu(variant: Variant, dtype: torch.dtype, form: str) -> OnGpu:
-    """One of "forward", "backward" and "from_output", of a variant without parameters that learn.
+    """One of "forward", "backward", "from_output" and "drawn", of a variant without parameters that learn.
 
     Results in float32 are computed as by plain operations: a GPU's compiler may fuse steps that pairs of float32 need rounded each.
     """
@@ -109,6 +114,9 @@ def on_gpu(variant: Variant, dtype: torch.dtype, form: str) -> OnGpu:
         way = lean(variant)
         assert way is not None
         return OnGpu(_from_output(way.slope), "library", 2)
+    if form == "drawn":
+        factor = _drawn(variant)
+        return OnGpu(lambda x, side, seed: factor(x, side, noise(seed, x)), "exact", 2, seeded=True)
     if dtype == torch.float32:
         widen, kind = (widest, "library") if variant.entry.double else (wide, "exact")
     else:
@@ -196,6 +204,12 @@ def _curve(variant: Variant, widen: Widen) -> Callable[..., Tensor]:
         return torch.zeros_like(x) if bent is None else (widen(g) * bent).to(x.dtype)
 
     return times
+
+
+def _drawn(variant: Variant) -> Callable[..., Tensor]:
+    """x, or a gradient, times what is drawn in training where `side` has these signs."""
+    factor, values = variant.entry.bodies["training"], tuple(variant.values(()))
+    return lambda x, side, noise: product(factor, x, side, noise, values)
 
 
 def _from_output(slope: Callable[..., Tensor]) -> Callable[..., Tensor]:

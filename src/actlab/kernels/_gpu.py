@@ -17,14 +17,16 @@ from .._language import say
 from ..activations._numerics import arithmetic
 from ..errors import UsageError, first_line
 from ._forms import DTYPES, OnGpu, on_gpu
-from ._lean import NOTHING, OUTPUT
+from ._lean import INPUT, NOTHING, OUTPUT
 from ._variant import Variant
 
 
-def run(variant: Variant, x: Tensor, keep: int) -> Tensor | None:
-    """f(x) on the device of x; None where plain operations are to compute."""
+def run(variant: Variant, x: Tensor, keep: int, seed: Tensor | None = None) -> Tensor | None:
+    """f(x) on the device of x, with a seed as in training; None where plain operations are to compute."""
     if x.dtype not in DTYPES or variant.learnt or torch.compiler.is_compiling():
         return None
+    if seed is not None:
+        return _Drawn.apply(x, x, seed, variant, keep)  # pyright: ignore[reportReturnType]
     if not (x.requires_grad and torch.is_grad_enabled()):
         return computed(variant, "forward", x)
     return _Pass.apply(x, variant, keep)
@@ -55,6 +57,22 @@ class _Pass(torch.autograd.Function):
             )
         slope = torch.autograd.grad(variant.entry.plain(kept, variant.values(())), kept, gradient, create_graph=True)
         return slope[0], None, None
+
+
+class _Drawn(torch.autograd.Function):
+    """x, or a gradient, times what is drawn where `side` has these signs: its own derivative."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, side: Tensor, seed: Tensor, variant: Variant, keep: int) -> Tensor:
+        y = computed(variant, "drawn", x.reshape(-1), side.reshape(-1), seed).view(x.shape)  # noise goes by the place
+        ctx.variant = variant
+        ctx.save_for_backward(y if keep == OUTPUT else side, seed)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Any:
+        side, seed = ctx.saved_tensors
+        return _Drawn.apply(gradients[0], side.detach(), seed, ctx.variant, INPUT), None, None, None, None
 
 
 def computed(variant: Variant, form: str, *tensors: Tensor) -> Tensor:
@@ -109,5 +127,6 @@ def traced(of: OnGpu, dtype: torch.dtype, device: torch.device) -> GraphModule:
     from torch.fx.experimental.proxy_tensor import make_fx
 
     examples = [torch.ones(24, dtype=dtype, device=device) for _ in range(of.tensors)]
+    examples += [torch.ones((), dtype=torch.int64, device=device)] * of.seeded
     with torch.no_grad(), arithmetic(of.arithmetic):
         return make_fx(of.function, tracing_mode="symbolic")(*examples)

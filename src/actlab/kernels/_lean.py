@@ -42,7 +42,7 @@ def lean(variant: Variant) -> Lean | None:
 
 def _way(variant: Variant) -> Lean | None:
     entry, named = variant.entry, dict(variant.fixed)
-    if variant.learnt or "training" in entry.bodies:
+    if variant.learnt:
         return None
     values = tuple(variant.values(()))
     bodies = entry.bodies

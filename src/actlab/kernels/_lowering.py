@@ -15,19 +15,21 @@ from ..activations import _pieces as pieces
 from ._grouping import grouped
 from ._past import past_the_caches
 from ._rounding import inputs_to_ask, rounded_by_inputs
+from ._seeded import seeded
 
 TORCHS = "#include <torch/csrc/inductor/cpp_prefix.h>\n"
-_OURS = ("elementary.h", "pieces.h", "reach.h")
+_OURS = ("elementary.h", "pieces.h", "reach.h", "noise.h")
 PREFIX = TORCHS + "".join((Path(__file__).parent / one).read_text(encoding="utf-8") for one in _OURS)
 
 _HEAD = 'extern "C" void {}(void* const* inputs, void* const* outputs, int64_t rows, int64_t columns, bool past)'
 
 
 class Argument(NamedTuple):
-    """An input of a kernel: its type and its shape, in rows R and columns C."""
+    """An input of a kernel: its type and its shape, in rows R and columns C; with `made` noise, of a seed in its place."""
 
     dtype: torch.dtype
     shape: str = "R"  # "R", "RC", "C" or "" for a single number
+    made: bool = False
 
 
 class NoKernel(Exception):
@@ -133,6 +135,11 @@ def _source(name: str, function: Callable[..., Any], arguments: Sequence[Argumen
     asked = _asked(function, arguments)
     if asked is not None and all(f"inputs[{one}]" in names for one in asked):
         body = rounded_by_inputs(body, [names[f"inputs[{one}]"] for one in asked])
+    for place, one in enumerate(arguments):
+        changed = seeded(body, names[f"inputs[{place}]"]) if one.made else body
+        if changed is None:
+            raise NoKernel(f"{name} has noise outside of vectors")
+        body = changed
     body, asks = past_the_caches(grouped(body), names["outputs[0]"])
     passed += [asks] if asks else []
     return (

@@ -99,23 +99,38 @@ def run(
     return _elsewhere(entry, x, fixed, save) if result is None else result
 
 
-def _elsewhere(entry: Activation, x: Tensor, fixed: tuple[Any, ...], save: str) -> Tensor | None:
-    """`run` on a GPU; None on other devices, for other kinds of tensors, and where parameters learn."""
+def _elsewhere(
+    entry: Activation, x: Tensor, fixed: tuple[Any, ...], save: str, seed: Tensor | None = None
+) -> Tensor | None:
+    """`run` or, with a seed, `run_drawn` on a GPU; None on other devices, for other kinds of tensors, and where parameters learn."""
     if not x.is_cuda or type(x) not in _TENSORS or transforming() or torch._C._get_tracing_state():
         return None
     from ._gpu import run as on_gpu
 
     variant = _variant(entry, fixed)
-    return on_gpu(variant, x, kept(variant, save, x.dtype))
+    return on_gpu(variant, x, kept(variant, save, x.dtype), seed)
 
 
-def shortcut(entry: Activation, fixed: tuple[Any, ...], save: str, dtype: torch.dtype) -> Shortcut | None:
+def run_drawn(entry: Activation, x: Tensor, seed: Tensor, values: tuple[Any, ...], save: str) -> Tensor | None:
+    """f(x) as in training, of an entry that is random there, drawn from this seed; None as for `run`."""
+    compiling = torch.compiler.is_compiling()
+    if not compiling and not (_is_plain(x) and not torch._C._get_tracing_state()):
+        return _elsewhere(entry, x, values, save, seed)
+    if torch.compiler.is_exporting() or not x.is_cpu or transforming():
+        return None
+    key, keep = _decided(entry, values, save, x.dtype, False)
+    return torch.ops.actlab.drawn.default(x, x, seed, key, keep) if key else None
+
+
+def shortcut(
+    entry: Activation, fixed: tuple[Any, ...], save: str, dtype: torch.dtype, *, draws: bool = False
+) -> Shortcut | None:
     """`run` for tensors of one type and parameters that are single numbers: a function, and its arguments after x and those that learn.
 
-    It gives None where `run` must decide.
+    With `draws` it draws a seed and does as `run_drawn`. It gives None where these must decide.
     """
     found = _DECIDED.get((entry, fixed, save, dtype, False))
-    return (fast(), (found[0], _SINGLE, found[1], dtype)) if found and found[0] else None
+    return (fast(draws=draws), (found[0], _SINGLE, found[1], dtype)) if found and found[0] else None
 
 
 def _decided(entry: Activation, fixed: tuple[Any, ...], save: str, dtype: torch.dtype, rows: bool) -> tuple[str, int]:

@@ -52,13 +52,13 @@ def library() -> ctypes.CDLL | None:
 
 
 @cache
-def fast() -> Callable[..., Any]:
+def fast(*, draws: bool = False) -> Callable[..., Any]:
     """`fast(x, learnt, key, axis, keep, dtype)`: the operator without what torch.ops does in Python at every call; see runtime.cpp."""
     loaded = library()
     assert loaded is not None
     make = ctypes.PyDLL(loaded._name).actlab_fast
-    make.restype = ctypes.py_object
-    return make()
+    make.restype, make.argtypes = ctypes.py_object, [ctypes.c_bool]
+    return make(draws)
 
 
 def register(variant: Variant) -> str:

@@ -45,7 +45,8 @@ using Function = void (*)(void* const* inputs, void* const* outputs, int64_t row
 
 using Pointers = c10::SmallVector<void*, 8>;  // made for every piece, so without memory of their own
 
-enum Form { kForward, kSided, kBackward, kFromOutput, kFromSided, kCurve, kForwardRows, kBackwardRows, kForms };
+enum Form { kForward, kSided, kBackward, kFromOutput, kFromSided, kCurve, kForwardRows, kBackwardRows, kDrawn, kForms };
+constexpr int64_t kSeeds = int64_t{1} << 62;  // as _drawing.py has it
 constexpr int64_t kSingle = -1;  // in place of the axis of the channels: every parameter is one number
 enum Keep : int64_t { kInput = 0, kOutput = 1, kOutputAndSide = 2, kNothing = 3 };  // what the backward pass gets
 
@@ -206,14 +207,17 @@ void over(const Layout& shape, bool past, const Work& work) {
 }
 
 // Runs a kernel without parameters over all elements: one call for each thread, whose part begins at a multiple of the longest vectors.
-void elementwise(Function run, std::initializer_list<Tensor> given, const Tensor& result) {
+// With a seed it gets that and its first element too, as noise.h takes them.
+void elementwise(Function run, std::initializer_list<Tensor> given, const Tensor& result, std::optional<int64_t> seed = {}) {
   constexpr int64_t kBlock = 64;
   const int64_t elements = result.numel();
   const bool past = past_the_caches(result, given.size() + 1);
   at::parallel_for(0, (elements + kBlock - 1) / kBlock, kGrain / kBlock, [&](int64_t begin, int64_t end) {
     const int64_t first = begin * kBlock, count = std::min(end * kBlock, elements) - first;
-    std::array<void*, 2> inputs{};
-    std::transform(given.begin(), given.end(), inputs.begin(), [&](const Tensor& one) { return at_element(one, first); });
+    std::array<void*, 3> inputs{};
+    const auto next = std::transform(given.begin(), given.end(), inputs.begin(), [&](const Tensor& one) { return at_element(one, first); });
+    int64_t draw[] = {seed.value_or(0), first};
+    if (seed) *next = draw;
     void* outputs[] = {at_element(result, first)};
     run(inputs.data(), outputs, count, 1, past);
     settle(past);
@@ -401,6 +405,15 @@ Tensor curve(const Tensor& given, const Tensor& saved, c10::string_view name) {
   return result;
 }
 
+// x, or a gradient, times what is drawn for it where `side` has these signs. Numbers go by the place, whatever the order in memory.
+Tensor drawn(const Tensor& x, const Tensor& side, const Tensor& seed, c10::string_view name, int64_t keep) {
+  const Tensor signs = side.contiguous();
+  const Tensor values = x.is_same(side) ? signs : (x.scalar_type() == signs.scalar_type() ? x : x.to(signs.scalar_type())).contiguous();
+  Tensor result = at::empty_like(values);
+  elementwise(kernel(std::string(name), signs, kDrawn), {values, signs}, result, *seed.const_data_ptr<int64_t>());
+  return x.is_contiguous() ? result : at::empty_like(x, result.options()).copy_(result);
+}
+
 template <typename Signature>
 auto operation(const char* name) {
   return c10::Dispatcher::singleton().findSchemaOrThrow(name, "").typed<Signature>();
@@ -547,6 +560,42 @@ Tensor differentiable(const Tensor& x, TensorList learnt, c10::string_view name,
   return Activation::apply(x, learnt, Plan::of(name, axis, keep));
 }
 
+Tensor call_drawn(const Tensor& x, const Tensor& side, const Tensor& seed, c10::string_view name, int64_t keep) {
+  static auto op = operation<decltype(drawn)>("actlab::drawn");
+  return op.call(x, side, seed, name, keep);
+}
+
+// `drawn` is linear in x: its derivative is itself, of the gradient.
+struct Drawn : torch::autograd::Function<Drawn> {
+  static Tensor forward(AutogradContext* context, const Tensor& x, const Tensor& side, const Tensor& seed, const Plan* plan) {
+    at::AutoDispatchBelowADInplaceOrView below;
+    Tensor y = call_drawn(x, side, seed, plan->name, plan->keep);
+    context->saved_data["plan"] = reinterpret_cast<int64_t>(plan);
+    context->save_for_backward({plan->keep == kOutput ? y : side, seed});
+    return y;
+  }
+  static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    variable_list results(4);
+    const Tensor& g = gradients[0];
+    if (!g.defined()) return results;
+    const auto saved = context->get_saved_variables();
+    const auto& name = reinterpret_cast<const Plan*>(context->saved_data.at("plan").toInt())->name;
+    if (g.requires_grad() && at::GradMode::is_enabled()) {
+      results[0] = apply(g, saved[0].detach(), saved[1], Plan::of(name, kSingle, kInput));
+    } else {
+      at::AutoDispatchBelowADInplaceOrView below;
+      results[0] = call_drawn(g, saved[0], saved[1], name, kInput);
+    }
+    return results;
+  }
+};
+
+Tensor differentiable_drawn(const Tensor& x, const Tensor& side, const Tensor& seed, c10::string_view name, int64_t keep) {
+  if (x.requires_grad() && at::GradMode::is_enabled()) return Drawn::apply(x, side, seed, Plan::of(name, kSingle, keep));
+  at::AutoDispatchBelowADInplaceOrView below;
+  return call_drawn(x, side, seed, name, keep);
+}
+
 // As `laid_out` places it.
 Tensor meta_like(const Tensor& x, TensorList learnt, int64_t axis) {
   const bool placed = learnt.empty() || learnt[0].dim() == 0 || x.is_contiguous() || (x.is_non_overlapping_and_dense() && x.sym_stride(axis) == 1);
@@ -566,6 +615,8 @@ std::vector<Tensor> meta_backward(
   return results;
 }
 
+Tensor meta_drawn(const Tensor& x, const Tensor& side, const Tensor&, c10::string_view, int64_t) { return at::empty_like(x, side.options()); }
+
 Tensor meta_curve(const Tensor&, const Tensor& x, c10::string_view) { return at::empty_like(x); }
 
 // Whether x is an ordinary tensor on the CPU with no transformation at work (vmap, jvp, tracing, a Python mode): only what a call always meets.
@@ -577,14 +628,21 @@ bool is_plain(const Tensor& x) {
   return x.is_cpu() && others.empty() && !at::impl::torch_function_mode_enabled() && !x._fw_grad(0).defined();
 }
 
+// x of a call from Python where it is plain and of this type.
+const Tensor* plain_of_type(PyObject* x, PyObject* type) {
+  if (!THPVariable_CheckExact(x)) return nullptr;
+  const Tensor& found = THPVariable_Unpack(x);
+  return found.scalar_type() == reinterpret_cast<THPDtype*>(type)->scalar_type && is_plain(found) ? &found : nullptr;
+}
+
 // fast(x, learnt, name, axis, keep, type): f(x), or None where x is not plain and of this type, or parameters are not single numbers as said.
-// It is what torch.ops does, without the two microseconds that that costs at every call.
+// It is what torch.ops does, without the two microseconds that that costs at every call. With `draws` it draws a seed, and f is as in training.
+template <bool draws>
 PyObject* fast(PyObject*, PyObject* const* given, Py_ssize_t count) {
   HANDLE_TH_ERRORS
   TORCH_CHECK(count == 6 && PyTuple_Check(given[1]) && THPDtype_Check(given[5]), "fast takes x, learnt, name, axis, keep and type");
-  if (!THPVariable_CheckExact(given[0])) Py_RETURN_NONE;
-  const Tensor& x = THPVariable_Unpack(given[0]);
-  if (x.scalar_type() != reinterpret_cast<THPDtype*>(given[5])->scalar_type || !is_plain(x)) Py_RETURN_NONE;
+  const Tensor* x = plain_of_type(given[0], given[5]);
+  if (!x) Py_RETURN_NONE;
   std::vector<Tensor> learnt;
   for (Py_ssize_t one = 0; one < PyTuple_GET_SIZE(given[1]); ++one) {
     PyObject* value = PyTuple_GET_ITEM(given[1], one);
@@ -592,14 +650,16 @@ PyObject* fast(PyObject*, PyObject* const* given, Py_ssize_t count) {
     learnt.push_back(THPVariable_Unpack(value));
   }
   Py_ssize_t length = 0;
-  const char* name = PyUnicode_AsUTF8AndSize(given[2], &length);
+  const char* text = PyUnicode_AsUTF8AndSize(given[2], &length);
   const int64_t axis = PyLong_AsLongLong(given[3]), keep = PyLong_AsLongLong(given[4]);
   if (PyErr_Occurred()) return nullptr;
   if (axis == kSingle && std::any_of(learnt.begin(), learnt.end(), [](const Tensor& one) { return one.dim() != 0; })) Py_RETURN_NONE;
   Tensor y;
   {
     pybind11::gil_scoped_release others_may_run;
-    y = call_forward(x, learnt, {name, static_cast<size_t>(length)}, axis, keep);
+    const c10::string_view name{text, static_cast<size_t>(length)};
+    if constexpr (draws) y = call_drawn(*x, *x, at::randint(kSeeds, {}, at::TensorOptions(at::kLong)), name, keep);
+    else y = call_forward(*x, learnt, name, axis, keep);
   }
   return THPVariable_Wrap(std::move(y));
   END_HANDLE_TH_ERRORS
@@ -612,6 +672,7 @@ TORCH_LIBRARY(actlab, m) {
   m.def("forward_sided(Tensor x, str name) -> (Tensor, Tensor)");
   m.def("backward(Tensor g, Tensor kept, Tensor? sides, Tensor[] learnt, str name, int axis, int keep) -> Tensor[]");
   m.def("curve(Tensor g, Tensor x, str name) -> Tensor");
+  m.def("drawn(Tensor x, Tensor side, Tensor seed, str name, int keep) -> Tensor");
 }
 
 TORCH_LIBRARY_IMPL(actlab, CPU, m) {
@@ -619,6 +680,7 @@ TORCH_LIBRARY_IMPL(actlab, CPU, m) {
   m.impl("forward_sided", forward_sided);
   m.impl("backward", backward);
   m.impl("curve", curve);
+  m.impl("drawn", drawn);
 }
 
 TORCH_LIBRARY_IMPL(actlab, Meta, m) {
@@ -626,9 +688,13 @@ TORCH_LIBRARY_IMPL(actlab, Meta, m) {
   m.impl("forward_sided", meta_forward_sided);
   m.impl("backward", meta_backward);
   m.impl("curve", meta_curve);
+  m.impl("drawn", meta_drawn);
 }
 
-TORCH_LIBRARY_IMPL(actlab, Autograd, m) { m.impl("forward", differentiable); }
+TORCH_LIBRARY_IMPL(actlab, Autograd, m) {
+  m.impl("forward", differentiable);
+  m.impl("drawn", differentiable_drawn);
+}
 
 extern "C" void actlab_set_builder(int (*given)(const char*, int)) { builder = given; }
 
@@ -637,7 +703,10 @@ extern "C" void actlab_enter(const char* name, int type, int form, void* functio
   registry[type][name].forms[form] = reinterpret_cast<Function>(function);
 }
 
-extern "C" PyObject* actlab_fast() {
-  static PyMethodDef definition{"fast", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(fast)), METH_FASTCALL, nullptr};
+template <bool draws>
+PyObject* function() {
+  static PyMethodDef definition{"fast", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(fast<draws>)), METH_FASTCALL, nullptr};
   return PyCFunction_New(&definition, nullptr);
 }
+
+extern "C" PyObject* actlab_fast(bool draws) { return draws ? function<true>() : function<false>(); }

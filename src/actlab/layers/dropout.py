@@ -9,13 +9,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..activations._calculus import transforming
+from ..activations._drawing import bits
 from ._compiled import compiled
 
 _STEPS = 2**16
 _SMALL = 4096  # elements, below which torch is sooner done than an autograd node in Python
 _COMPILED = {torch.float32: "float32", torch.float64: "float64", torch.bfloat16: "bfloat16"}
 _FUNC: Any = torch._C._functorch  # pyright: ignore[reportAttributeAccessIssue]
-_ODD = tuple(number - 2**64 for number in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))  # as int64
 
 
 def dropout(x: Tensor, p: float, training: bool = True) -> Tensor:
@@ -88,12 +88,9 @@ def _one_pass(x: Tensor, seed: int, cut: int, order: torch.memory_format) -> Ten
 def _fallen(x: Tensor, seed: int, cut: int, order: torch.memory_format) -> Tensor:
     """The same by torch's operations."""
     x = x.contiguous(memory_format=order)
-    z = torch.arange(1, -(-x.numel() // 4) + 1).mul_(_ODD[0]).add_(seed)
-    for shift, factor in ((30, _ODD[1]), (27, _ODD[2]), (31, 1)):
-        z ^= (z >> shift) & (2 ** (64 - shift) - 1)
-        z *= factor
-    drawn = z.view(torch.int16)[: x.numel()].int() & (_STEPS - 1)
-    kept = (drawn >= cut).view(x.shape if order is torch.contiguous_format else x.movedim(1, -1).shape)
+    kept = (bits(seed, x.numel(), x.device) >= cut).view(
+        x.shape if order is torch.contiguous_format else x.movedim(1, -1).shape
+    )
     if order is not torch.contiguous_format:
         kept = kept.movedim(-1, 1)
     return torch.where(kept, x * (_STEPS / (_STEPS - cut)), 0.0)
