@@ -44,9 +44,48 @@ class Fit(NamedTuple):
         return torch.where(rising, sides[1], sides[0])
 
 
+class Samples(NamedTuple):
+    """The slope at inputs of one side, from the minimum outwards, and q of their outputs."""
+
+    x: np.ndarray
+    q: np.ndarray
+    slope: np.ndarray
+
+    @property
+    def weight(self) -> np.ndarray:
+        """Whose square is how much each counts."""
+        return np.sqrt(np.abs(np.gradient(self.x)) * (np.exp(-0.5 * self.x * self.x) + 1e-3))
+
+    @property
+    def beyond(self) -> float:
+        """What the slope comes to far away."""
+        return float(self.slope[-1])
+
+    def within(self, tolerance: float) -> "Samples":
+        """Those up to where the slope is no further than that from what it comes to."""
+        settled = np.flatnonzero(np.abs(self.slope - self.beyond) > tolerance)
+        inside = self.q <= (self.q[settled[-1]] if len(settled) else self.q[-1])
+        return Samples(*(one[inside] for one in self))
+
+
+class Valley(NamedTuple):
+    """Where the minimum lies, its value, and what is left and right of it."""
+
+    at: float
+    least: float
+    sides: tuple[Samples, Samples]
+    evaluated: Callable[[np.ndarray, int], np.ndarray]
+
+    def worst(self, slope: Callable[[Tensor, Tensor], Tensor]) -> float:
+        """How far a slope from outputs is off, over all inputs."""
+        x = np.concatenate([np.linspace(-60, 60, 40001), self.at + np.linspace(-0.1, 0.1, 2001)])
+        found = slope(torch.from_numpy(self.evaluated(x, 0)), torch.from_numpy(x >= self.at)).numpy()
+        return float(np.abs(found - self.evaluated(x, 1)).max())
+
+
 @cache
-def fit(entry: Activation, values: tuple[float, ...]) -> Fit | None:
-    """The fit of an entry with these parameters, or None if it is not such a function or no fit is good enough."""
+def valley(entry: Activation, values: tuple[float, ...]) -> Valley | None:
+    """That of an entry with these parameters, or None if it is not such a function."""
     named = dict(zip(entry.values(), values, strict=True))
     if entry.surrogate:
         return None
@@ -65,20 +104,24 @@ def fit(entry: Activation, values: tuple[float, ...]) -> Fit | None:
         slope = evaluated(x, 1)
         if (direction * slope < -1e-9).any():
             return None
-        sides.append(_side(x, np.sqrt(np.maximum(evaluated(x, 0) - least, 0)), slope))
-    found = Fit(at, least, *sides)
-    return found if _worst(found, evaluated) < WORST else None
+        sides.append(Samples(x, np.sqrt(np.maximum(evaluated(x, 0) - least, 0)), slope))
+    return Valley(at, least, (sides[0], sides[1]), evaluated)
 
 
-def _side(x: np.ndarray, q: np.ndarray, slope: np.ndarray) -> Side:
+@cache
+def fit(entry: Activation, values: tuple[float, ...]) -> Fit | None:
+    """The fit of an entry with these parameters, or None if it is not such a function or no fit is good enough."""
+    of = valley(entry, values)
+    if of is None:
+        return None
+    found = Fit(of.at, of.least, *map(_side, of.sides))
+    return found if of.worst(found.slope) < WORST else None
+
+
+def _side(of: Samples) -> Side:
     """The polynomial of that degree, up to 13, that is best in float32."""
-    beyond = float(slope[-1])
-    settled = np.flatnonzero(np.abs(slope - beyond) > 2e-5)
-    last = float(q[settled[-1]] if len(settled) else q[-1])
-    inside = q <= last
-    q, slope, x = q[inside], slope[inside], x[inside]
-    steps = np.abs(np.gradient(x))
-    weight = np.sqrt(steps * (np.exp(-0.5 * x * x) + 1e-3))
+    inside = of.within(2e-5)
+    q, slope, weight, last = inside.q, inside.slope, inside.weight, float(inside.q[-1])
     best = None
     for degree in range(5, 14):
         scaled = np.polynomial.chebyshev.chebvander(2 * q / last - 1, degree) * q[:, None]
@@ -92,10 +135,4 @@ def _side(x: np.ndarray, q: np.ndarray, slope: np.ndarray) -> Side:
         if best is None or error < 0.9 * best[0]:
             best = (error, coefficients)
     assert best is not None
-    return Side(best[1], last, beyond)
-
-
-def _worst(found: Fit, evaluated: Callable[[np.ndarray, int], np.ndarray]) -> float:
-    x = np.concatenate([np.linspace(-60, 60, 40001), found.at + np.linspace(-0.1, 0.1, 2001)])
-    slope = found.slope(torch.from_numpy(evaluated(x, 0)), torch.from_numpy(x >= found.at)).numpy()
-    return float(np.abs(slope - evaluated(x, 1)).max())
+    return Side(best[1], last, of.beyond)

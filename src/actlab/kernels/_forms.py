@@ -82,7 +82,7 @@ def _sources(variant: Variant, dtype: torch.dtype) -> dict[str, str]:
     if variant.entry.random:
         with _arithmetic(wide, dtype):
             add("drawn", _drawn(variant), [x, x, Argument(torch.float32, made=True)])
-    way = lean(variant)
+    way = lean(variant, dtype)
     if way is not None:
         with arithmetic("plain"):
             if way.keep == OUTPUT:
@@ -111,7 +111,7 @@ def on_gpu(variant: Variant, dtype: torch.dtype, form: str) -> OnGpu:
     Results in float32 are computed as by plain operations: a GPU's compiler may fuse steps that pairs of float32 need rounded each.
     """
     if form == "from_output":
-        way = lean(variant)
+        way = lean(variant, dtype)
         assert way is not None
         return OnGpu(_from_output(way.slope), "library", 2)
     if form == "drawn":

@@ -4,7 +4,7 @@ When the next layer keeps its input anyway, which is this activation's output, k
 """
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from typing import NamedTuple
 
 import torch
@@ -12,6 +12,8 @@ from torch import Tensor
 
 from ..activations._calculus import wide
 from ._fitting import fit
+from ._fitting_pieces import fit as fit_pieces
+from ._shared import stand_ins, standing_in
 from ._variant import Variant
 
 INPUT, OUTPUT, OUTPUT_AND_SIDE, NOTHING = range(4)  # what is kept, as the operators count it
@@ -27,11 +29,15 @@ class Lean(NamedTuple):
 
 
 @cache
-def lean(variant: Variant) -> Lean | None:
-    """How to get the slope from the output; None where that cannot be, or where parameters learn."""
-    way = _way(variant)
+def lean(variant: Variant, dtype: torch.dtype = torch.float32) -> Lean | None:
+    """How to get the slope from an output of this type; None where that cannot be, or where parameters learn."""
+    way = _way(variant, dtype)
     if way is None:
         return None
+    if dtype != torch.float32:
+        value, exact = (partial(variant.entry.evaluate, order=order, **dict(variant.fixed)) for order in (0, 1))
+        shared = stand_ins(value, exact, way.slope, way.side, dtype)
+        way = way._replace(slope=standing_in(way.slope, shared)) if shared else way
     nowhere = torch.full((1,), torch.nan)
     exact = variant.entry.evaluate(nowhere.double(), 1, **dict(variant.fixed))
     plain = way.slope
@@ -40,7 +46,7 @@ def lean(variant: Variant) -> Lean | None:
     return way
 
 
-def _way(variant: Variant) -> Lean | None:
+def _way(variant: Variant, dtype: torch.dtype) -> Lean | None:
     entry, named = variant.entry, dict(variant.fixed)
     if variant.learnt:
         return None
@@ -56,14 +62,14 @@ def _way(variant: Variant) -> Lean | None:
             lambda y, rising: bodies["from_output_and_side"](y, rising, *values),
             lambda x: bodies["side"](x, *values),
         )
-    found = fit(entry, values)
+    found = fit_pieces(entry, values, dtype) or fit(entry, values)
     return None if found is None else Lean(OUTPUT_AND_SIDE, found.slope, lambda x: x > found.at)
 
 
 @cache
 def is_good(variant: Variant, dtype: torch.dtype) -> bool:
     """Whether the slope recovered from outputs of this type is nearly as good as the exact one rounded to it, for normal input."""
-    way = lean(variant)
+    way = lean(variant, dtype)
     if way is None:
         return False
     x = torch.randn(40_000, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).to(dtype).double()

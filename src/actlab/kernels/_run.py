@@ -44,9 +44,9 @@ def build(entry: Activation, dtype: torch.dtype) -> tuple[str, ...]:
     return forms(variant_of(entry, values).key, dtype, rows=True)
 
 
-def tells_slope(entry: Activation, values: dict[str, float]) -> bool:
-    """Whether the output of an entry with these parameters, none of them learnt, tells its slope."""
-    return lean(_variant(entry, tuple(values.values()))) is not None
+def tells_slope(entry: Activation, values: dict[str, float], dtype: torch.dtype) -> bool:
+    """Whether the output of an entry with these parameters, none of them learnt, tells its slope where it is of this type."""
+    return lean(_variant(entry, tuple(values.values())), dtype) is not None
 
 
 def kept(variant: Variant, save: str, dtype: torch.dtype) -> int:
@@ -55,7 +55,7 @@ def kept(variant: Variant, save: str, dtype: torch.dtype) -> int:
         return NOTHING
     if save == "input" or (save == "auto" and dtype == torch.float32):
         return INPUT
-    way = lean(variant)
+    way = lean(variant, dtype)
     if save == "output" and way is None:
         raise UsageError(
             say(
