@@ -39,7 +39,7 @@ class NoKernel(Exception):
 class Split(NamedTuple):
     """A function that does for another one where its last input of rows lies from `low` to `high`, in fewer steps.
 
-    With `product` the limits are of that input times the one after it, a single number.
+    With `product` the limits, as far from 0 on both sides, are of that input times the one after it, a single number.
     """
 
     function: Callable[..., Any]
