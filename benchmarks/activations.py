@@ -135,7 +135,7 @@ def functions(
     if name in LIBRARY:
         found["library"] = LIBRARY[name]
     found["fused"] = entry.module().to(device, dtype) if learns or draws else entry
-    if not learns and kernels.tells_slope(entry, entry.values(), dtype):
+    if not learns and kernels.tells_slope(entry, entry.values()):
         other = "output" if dtype == torch.float32 else "input"
         found[f"fused-{other}"] = entry.module(save=other, learn=False).train(draws)
     return found

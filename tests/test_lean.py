@@ -42,7 +42,8 @@ def ratios(name, dtype, way, *, inputs):
 def test_no_function_of_the_output_is_much_nearer(name, dtype):
     found, best = ratios(name, dtype, lean(usual(name), dtype), inputs=False)
     assert found <= 1.03 * best
-    assert found <= 1.31 or best > 1.29  # what is more than that cannot be less
+    if name in ("gelu", "gelu_tanh", "elu", "softplus", "sigmoid") and dtype == torch.bfloat16:
+        assert found <= 1.31
 
 
 def test_neither_is_for_hard_swish_and_numbers_of_its_type():
@@ -53,8 +54,8 @@ def test_neither_is_for_hard_swish_and_numbers_of_its_type():
 
 
 @pytest.mark.parametrize("name, least", [("swish", 1.07), ("hard_swish", 1.4), ("gelu", 1.1)])
-def test_without_stand_ins_it_would_be(name, least):
-    found, best = ratios(name, torch.bfloat16, lean(usual(name)), inputs=name == "hard_swish")
+def test_without_stand_ins_it_would_be_further(name, least):
+    found, best = ratios(name, torch.bfloat16, lean(usual(name)), inputs=name == "hard_swish")  # that for float32
     assert found > least * best
 
 
@@ -75,6 +76,8 @@ def test_stand_ins_take_the_place_of_their_output_alone():
     known = (StandIn(-1.0, -0.75, -1), StandIn(0.25, 0.125, 0), StandIn(-0.5, -0.625, 0))
     assert [one.clamps for one in known] == [True, False, False]
     assert standing_in(lambda y: y, known)(y).tolist()[:4] == [-0.75, -0.625, 0.125, 1.0]
+    twice = (StandIn(-1.0, -0.5, -1), StandIn(-0.5, 1.0, 0), StandIn(1.0, 0.0, 0))  # each takes y as it came
+    assert standing_in(lambda y: y, twice)(y).tolist()[:4] == [-0.5, 1.0, 0.25, 0.0]
     assert standing_in(lambda y: y, known)(y)[4].isnan() and standing_in(lambda y: y, known)(y)[5] == torch.inf
     assert StandIn(1.0, 0.75, 1).clamps and not StandIn(1.0, 1.25, 1).clamps
 
@@ -104,7 +107,12 @@ def test_by_pieces_and_by_the_kernel_that_looks_them_up(name, dtype):
     exact = way.slope(layer(x).float(), way.side(x.float()))
     unit = torch.finfo(dtype).eps
     torch.testing.assert_close(slope.double(), exact.double(), rtol=unit, atol=unit / 256)
-    torch.testing.assert_close(slope.double(), entry.derivative(x.double()), rtol=unit, atol=10 * unit**0.5 * 0.3)
+    torch.testing.assert_close(
+        slope.double(),
+        entry.derivative(x.double()),
+        rtol=unit,
+        atol={torch.bfloat16: 0.02, torch.float16: 0.007}[dtype],
+    )
     assert layer(torch.tensor([torch.nan], dtype=dtype)).isnan()
 
 
@@ -116,8 +124,17 @@ def test_where_there_are_no_lookups_polynomials_tell_it(monkeypatch):
     assert _fitting.fit(entry, ()) is not None and _fitting_pieces.fit(entry, (), torch.float32) is None
 
 
+def test_without_a_compiler_there_are_no_lookups_and_nothing_raises(monkeypatch):
+    def missing():
+        raise RuntimeError("no C++ compiler")
+
+    monkeypatch.setattr("torch._inductor.cpu_vec_isa.pick_vec_isa", missing)
+    assert in_one_step.__wrapped__() is False
+
+
 def test_serf_keeps_its_input_where_its_output_is_not_enough():
     entry = get("serf")
     assert lean(usual("serf"), torch.float32) is None
     assert _run.kept(usual("serf"), "auto", torch.float32) == _lean.INPUT
-    assert kernels.tells_slope(entry, entry.values(), torch.bfloat16) == in_one_step()
+    assert (lean(usual("serf"), torch.bfloat16) is not None) == in_one_step()
+    assert not kernels.tells_slope(entry, entry.values()) and kernels.tells_slope(get("gelu"), {})

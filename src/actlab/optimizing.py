@@ -148,7 +148,7 @@ def _fused(model: nn.Module, found: Found, save: str) -> Fresh | None:
     given = {name: value for name, value in found.parameters.items() if name in known}
     weights = _weights(module, set(entry.learnt))
     numbers = {name: value for name, value in given.items() if name not in weights}
-    if save == "output" and (weights or not kernels.tells_slope(entry, {**entry.values(), **numbers}, like)):
+    if save == "output" and (weights or not kernels.tells_slope(entry, {**entry.values(), **numbers})):
         save = "input"
     layer = entry.module(fused=True, save=save, learn=bool(weights), **numbers)
     for name, value in weights.items():  # the same parameter, so that an optimiser goes on with it

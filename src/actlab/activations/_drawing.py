@@ -23,13 +23,16 @@ def seed(device: torch.device) -> Tensor:
 
 def noise(seed: Tensor, like: Tensor) -> Tensor:
     """Uniform numbers in (0, 1), in float32, that depend on nothing but `seed` and the place in the tensor; 65,536 different ones."""
-    return ((bits(seed, like.numel(), like.device) + 0.5) * 2.0**-16).reshape(like.shape)
+    return ((bits(seed, like.numel(), like.device).float() + 0.5) * 2.0**-16).reshape(like.shape)
 
 
 def bits(seed: Tensor | int, count: int, device: torch.device) -> Tensor:
     """So many whole numbers below 65,536, four from each number of SplitMix64 (Steele, Lea & Flood 2014), in wrapping int64 arithmetic."""
     if device.type == "cpu":
-        return _mixed(torch.arange(1, -(-count // 4) + 1) * _ODD + seed).view(torch.int16)[:count].int() & 0xFFFF
+        return (
+            _mixed(torch.arange(1, -(-count // 4) + 1, device=device) * _ODD + seed).view(torch.int16)[:count].int()
+            & 0xFFFF
+        )
     place = torch.arange(count, device=device)  # a GPU makes all of it anew for each element, in one pass
     return ((_mixed(((place >> 2) + 1) * _ODD + seed) >> ((place & 3) << 4)) & 0xFFFF).int()
 

@@ -7,6 +7,7 @@ for all of them would need more than twice the terms, and a function with sides 
 import math
 from collections.abc import Callable, Hashable, Iterable
 from functools import cache
+from threading import Lock
 from typing import NamedTuple, Protocol
 
 import torch
@@ -133,6 +134,7 @@ class Table(Hashable, Protocol):
 
 _KNOWN: list[Table] = []
 _NUMBERS: dict[Table, int] = {}
+_NUMBERING = Lock()
 
 
 # All of a polynomial; its first coefficient and all but that; its first two terms, rounded, and all but that; all of another one.
@@ -149,7 +151,10 @@ def in_one_step() -> bool:
     """Whether kernels look pieces up in one step here; with AVX2 each number takes one of its own, which other ways do without."""
     from torch._inductor.cpu_vec_isa import VecAVX512, pick_vec_isa
 
-    return isinstance(pick_vec_isa(), VecAVX512)
+    try:
+        return isinstance(pick_vec_isa(), VecAVX512)
+    except Exception:  # it asks the C++ compiler, and there is none: there will be no kernels
+        return False
 
 
 def along(x: Tensor, function: Function, last: float, *, enough: float = _ENOUGH) -> Tensor:
@@ -187,9 +192,10 @@ def _pair(x: Tensor, side: Tensor, pieces: Pieces, *, careful: bool = False) -> 
 
 def asked(x: Tensor, side: Tensor, pieces: Table, part: str = "whole") -> Tensor:
     """Pieces at x, or a part of them, with what else they are of."""
-    if pieces not in _NUMBERS:
-        _NUMBERS[pieces] = len(_KNOWN)
-        _KNOWN.append(pieces)
+    with _NUMBERING:
+        if pieces not in _NUMBERS:
+            _NUMBERS[pieces] = len(_KNOWN)
+            _KNOWN.append(pieces)
     return _operation()(x, side, float(len(_PARTS) * _NUMBERS[pieces] + _PARTS.index(part)))
 
 

@@ -130,7 +130,7 @@ class Activation:
         return self.bodies.setdefault("curve", body)
 
     def training(self, body: Body) -> Body:
-        """Decorator: what x is multiplied by in training, where that is random, from the sign of x and uniform noise in [0, 1).
+        """Decorator: what x is multiplied by in training, where that is random, from the sign of x and uniform noise in (0, 1).
 
         For entries without parameters that learn. One with `from_output` has the sign of x in its output.
         """

@@ -15,7 +15,7 @@ from torch import Tensor
 from ..activations import Activation
 from ..activations._float32 import polynomial
 
-WORST = 4e-3  # of the slope, over all inputs: above it an entry keeps its input
+WORST = 4e-3  # of the slope, over all inputs: what is further off is no fit
 
 
 class Side(NamedTuple):

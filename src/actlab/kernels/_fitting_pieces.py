@@ -32,9 +32,16 @@ class ByPieces(NamedTuple):
 
     def slope(self, y: Tensor, rising: Tensor) -> Tensor:
         """f' from outputs in float32."""
+        return asked(*self._place(y, rising), self.table)
+
+    def tried(self, y: Tensor, rising: Tensor) -> Tensor:
+        """The same without keeping the table for kernels."""
+        return self.table.at(*self._place(y.float(), rising)).double()
+
+    def _place(self, y: Tensor, rising: Tensor) -> tuple[Tensor, Tensor]:
         square = (y - self.least).clamp(_LEAST, self.most)
         q = square * torch.rsqrt(square)
-        return asked(q, torch.where(rising, q, -q), self.table)
+        return q, torch.where(rising, q, -q)
 
 
 @cache
@@ -54,10 +61,7 @@ def fit(entry: Activation, values: tuple[float, ...], dtype: torch.dtype) -> ByP
     ]
     for degree, steps in sorted(ways, key=lambda way: (way[0] + 0.75 * (way[1][0] != way[1][1]), -sum(way[1]))):
         found = ByPieces(of.at, of.least, float(right.q[-1]) ** 2, _table(right, left, steps, degree))
-        if (
-            _off(found, of) < _ENOUGH[dtype]
-            and of.worst(lambda y, rising, of=found: of.slope(y.float(), rising).double()) < WORST
-        ):
+        if _off(found, of) < _ENOUGH[dtype] and of.worst(found.tried) < WORST:
             return found
     return None
 
@@ -93,7 +97,7 @@ def _off(found: ByPieces, of: Valley) -> float:
     total = 0.0
     for side, rising in zip(of.sides, (False, True), strict=True):
         y = torch.from_numpy(side.q**2 + of.least).float()
-        slope = found.slope(y, torch.full(y.shape, rising)).double().numpy()
+        slope = found.tried(y, torch.full(y.shape, rising)).numpy()
         share = np.abs(np.gradient(side.x)) * np.exp(-0.5 * side.x**2) / math.sqrt(2 * math.pi)
         total += float((share * (slope - side.slope) ** 2).sum())
     return math.sqrt(total)

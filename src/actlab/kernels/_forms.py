@@ -1,7 +1,7 @@
 """What is compiled of an entry: its value, its slope times a gradient, both with parameters that learn, and its curvature."""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from typing import Any, NamedTuple
 
 import torch
@@ -80,7 +80,7 @@ def _sources(variant: Variant, dtype: torch.dtype) -> dict[str, str]:
         with _arithmetic(curve, dtype):
             add("curve", _curve(variant, curve), [x, x])
     if variant.entry.random:
-        with _arithmetic(wide, dtype):
+        with suppress(NoKernel), _arithmetic(wide, dtype):
             add("drawn", _drawn(variant), [x, x, Argument(torch.float32, made=True)])
     way = lean(variant, dtype)
     if way is not None:

@@ -64,7 +64,7 @@ class _Drawn(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, side: Tensor, seed: Tensor, variant: Variant, keep: int) -> Tensor:
-        y = computed(variant, "drawn", x.reshape(-1), side.reshape(-1), seed).view(x.shape)  # noise goes by the place
+        y = _drawn(x, side, seed, variant)
         ctx.variant = variant
         ctx.save_for_backward(y if keep == OUTPUT else side, seed)
         return y
@@ -72,7 +72,13 @@ class _Drawn(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
         side, seed = ctx.saved_tensors
-        return _Drawn.apply(gradients[0], side.detach(), seed, ctx.variant, INPUT), None, None, None, None
+        drawn = _Drawn.apply if torch.is_grad_enabled() else _drawn
+        return drawn(gradients[0], side.detach(), seed, ctx.variant, INPUT), None, None, None, None
+
+
+def _drawn(x: Tensor, side: Tensor, seed: Tensor, variant: Variant, *_: int) -> Tensor:
+    """The product itself; noise goes by the place, so it is of flat tensors."""
+    return computed(variant, "drawn", x.reshape(-1), side.reshape(-1), seed).view(x.shape)
 
 
 def computed(variant: Variant, form: str, *tensors: Tensor) -> Tensor:

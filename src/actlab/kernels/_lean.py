@@ -31,17 +31,22 @@ class Lean(NamedTuple):
 @cache
 def lean(variant: Variant, dtype: torch.dtype = torch.float32) -> Lean | None:
     """How to get the slope from an output of this type; None where that cannot be, or where parameters learn."""
+    with torch.device("cpu"):
+        return _found(variant, dtype)
+
+
+def _found(variant: Variant, dtype: torch.dtype) -> Lean | None:
     way = _way(variant, dtype)
     if way is None:
         return None
-    if dtype != torch.float32:
+    if dtype in (torch.float16, torch.bfloat16):
         value, exact = (partial(variant.entry.evaluate, order=order, **dict(variant.fixed)) for order in (0, 1))
         shared = stand_ins(value, exact, way.slope, way.side, dtype)
         way = way._replace(slope=standing_in(way.slope, shared)) if shared else way
     nowhere = torch.full((1,), torch.nan)
-    exact = variant.entry.evaluate(nowhere.double(), 1, **dict(variant.fixed))
+    there = variant.entry.evaluate(nowhere.double(), 1, **dict(variant.fixed))
     plain = way.slope
-    if exact.isnan() and not plain(nowhere, *[nowhere > 0] * (way.side is not None)).isnan():
+    if there.isnan() and not plain(nowhere, *[nowhere > 0] * (way.side is not None)).isnan():
         return way._replace(slope=lambda y, *side: torch.where(y.isnan(), y, plain(y, *side)))
     return way
 
@@ -72,7 +77,11 @@ def is_good(variant: Variant, dtype: torch.dtype) -> bool:
     way = lean(variant, dtype)
     if way is None:
         return False
-    x = torch.randn(40_000, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).to(dtype).double()
+    x = (
+        torch.randn(40_000, dtype=torch.float64, device="cpu", generator=torch.Generator().manual_seed(0))
+        .to(dtype)
+        .double()
+    )
     named = dict(variant.fixed)
     slope = variant.entry.evaluate(x, 1, **named)
     y = wide(variant.entry.evaluate(x, 0, **named).to(dtype))

@@ -25,7 +25,7 @@ _HEAD = 'extern "C" void {}(void* const* inputs, void* const* outputs, int64_t r
 
 
 class Argument(NamedTuple):
-    """An input of a kernel: its type and its shape, in rows R and columns C; with `made` noise, of a seed in its place."""
+    """An input of a kernel: its type and its shape, in rows R and columns C. `made` says that it is noise, which the loop makes of the seed that the pointer leads to."""
 
     dtype: torch.dtype
     shape: str = "R"  # "R", "RC", "C" or "" for a single number

@@ -10,6 +10,7 @@ from .._language import say
 from ..activations import Activation
 from ..activations._calculus import transforming
 from ..errors import UsageError
+from ._forms import DTYPES
 from ._lean import INPUT, NOTHING, is_good, lean
 from ._runtime import fast, forms, ready, register
 from ._variant import Variant
@@ -44,9 +45,10 @@ def build(entry: Activation, dtype: torch.dtype) -> tuple[str, ...]:
     return forms(variant_of(entry, values).key, dtype, rows=True)
 
 
-def tells_slope(entry: Activation, values: dict[str, float], dtype: torch.dtype) -> bool:
-    """Whether the output of an entry with these parameters, none of them learnt, tells its slope where it is of this type."""
-    return lean(_variant(entry, tuple(values.values())), dtype) is not None
+def tells_slope(entry: Activation, values: dict[str, float]) -> bool:
+    """Whether the output of an entry with these parameters, none of them learnt, tells its slope, of whatever type it is."""
+    variant = _variant(entry, tuple(values.values()))
+    return all(lean(variant, dtype) is not None for dtype in DTYPES)
 
 
 def kept(variant: Variant, save: str, dtype: torch.dtype) -> int:
@@ -103,7 +105,13 @@ def _elsewhere(
     entry: Activation, x: Tensor, fixed: tuple[Any, ...], save: str, seed: Tensor | None = None
 ) -> Tensor | None:
     """`run` or, with a seed, `run_drawn` on a GPU; None on other devices, for other kinds of tensors, and where parameters learn."""
-    if not x.is_cuda or type(x) not in _TENSORS or transforming() or torch._C._get_tracing_state():
+    if (
+        not x.is_cuda
+        or x.dtype not in DTYPES
+        or type(x) not in _TENSORS
+        or transforming()
+        or torch._C._get_tracing_state()
+    ):
         return None
     from ._gpu import run as on_gpu
 
@@ -118,7 +126,7 @@ def run_drawn(entry: Activation, x: Tensor, seed: Tensor, values: tuple[Any, ...
         return _elsewhere(entry, x, values, save, seed)
     if torch.compiler.is_exporting() or not x.is_cpu or transforming():
         return None
-    key, keep = _decided(entry, values, save, x.dtype, False)
+    key, keep = _decided_drawn(entry, values, save, x.dtype)
     return torch.ops.actlab.drawn.default(x, x, seed, key, keep) if key else None
 
 
@@ -129,7 +137,7 @@ def shortcut(
 
     With `draws` it draws a seed and does as `run_drawn`. It gives None where these must decide.
     """
-    found = _DECIDED.get((entry, fixed, save, dtype, False))
+    found = _decided_drawn(entry, fixed, save, dtype) if draws else _DECIDED.get((entry, fixed, save, dtype, False))
     return (fast(draws=draws), (found[0], _SINGLE, found[1], dtype)) if found and found[0] else None
 
 
@@ -146,8 +154,14 @@ def _decided(entry: Activation, fixed: tuple[Any, ...], save: str, dtype: torch.
     return found
 
 
+def _decided_drawn(entry: Activation, fixed: tuple[Any, ...], save: str, dtype: torch.dtype) -> tuple[str, int]:
+    """The same of an entry that is random in training."""
+    key, keep = _decided(entry, fixed, save, dtype, False)
+    return (key if key and "drawn" in forms(key, dtype) else ""), keep
+
+
 # Decided while torch.compile traces. What torch.compiler.assume_constant_result does; calling it would import the compiler, in 0.8 s.
-_decided._dynamo_marked_constant = True  # pyright: ignore[reportFunctionMemberAccess]
+_decided._dynamo_marked_constant = _decided_drawn._dynamo_marked_constant = True  # pyright: ignore[reportFunctionMemberAccess]
 
 
 def derivative(entry: Activation, x: Tensor, values: Sequence[Any], order: int) -> Tensor | None:

@@ -53,7 +53,10 @@ def library() -> ctypes.CDLL | None:
 
 @cache
 def fast(*, draws: bool = False) -> Callable[..., Any]:
-    """`fast(x, learnt, key, axis, keep, dtype)`: the operator without what torch.ops does in Python at every call; see runtime.cpp."""
+    """`fast(x, learnt, key, axis, keep, dtype)`: the operator without what torch.ops does in Python at every call; see runtime.cpp.
+
+    With `draws` f is as in training, of a seed that it draws; `learnt` is empty then and `axis` any.
+    """
     loaded = library()
     assert loaded is not None
     make = ctypes.PyDLL(loaded._name).actlab_fast

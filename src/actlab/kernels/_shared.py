@@ -32,11 +32,11 @@ class StandIn(NamedTuple):
         """Whether it lies within the outputs, so that one step takes it instead of two."""
         return self.end * (self.output - self.instead) > 0
 
-    def of(self, y: Tensor) -> Tensor:
-        """y, or the number where it is this output."""
+    def put(self, y: Tensor, into: Tensor) -> Tensor:
+        """The number where y is this output, the rest of `into`, which is y but for others put there before."""
         if self.clamps:
-            return y.clamp(max=self.instead) if self.end > 0 else y.clamp(min=self.instead)
-        return torch.where(y == self.output, self.instead, y)
+            return into.clamp(max=self.instead) if self.end > 0 else into.clamp(min=self.instead)
+        return torch.where(y == self.output, self.instead, into)
 
 
 def stand_ins(
@@ -44,7 +44,7 @@ def stand_ins(
 ) -> tuple[StandIn, ...]:
     """Those that it is worth for, with `slope(y)` or `slope(y, side(x))` and normal inputs of a half type.
 
-    None where outputs tell the slope as well as this type could hold it.
+    Empty where outputs tell the slope as well as this type could hold it.
     """
     x = every(dtype).double().unique()
     y, right = value(x).to(dtype), exact(x)
@@ -70,16 +70,17 @@ def stand_ins(
         found = StandIn(float(outputs[one]), instead, (one == len(outputs) - 1) - (one == 0))
         if spared[one] > _LEAST[found.clamps] * error:
             chosen.append(found)
-    return tuple(chosen)
+    return tuple(sorted(chosen, key=lambda one: not one.clamps))
 
 
 def standing_in(slope: Slope, known: tuple[StandIn, ...]) -> Slope:
     """The slope with these in their places."""
 
     def corrected(y: Tensor, *side: Tensor) -> Tensor:
+        inner = y
         for one in known:
-            y = one.of(y)
-        return slope(y, *side)
+            inner = one.put(y, inner)
+        return slope(inner, *side)
 
     return corrected
 

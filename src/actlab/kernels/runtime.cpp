@@ -411,7 +411,9 @@ Tensor drawn(const Tensor& x, const Tensor& side, const Tensor& seed, c10::strin
   const Tensor values = x.is_same(side) ? signs : (x.scalar_type() == signs.scalar_type() ? x : x.to(signs.scalar_type())).contiguous();
   Tensor result = at::empty_like(values);
   elementwise(kernel(std::string(name), signs, kDrawn), {values, signs}, result, *seed.const_data_ptr<int64_t>());
-  return x.is_contiguous() ? result : at::empty_like(x, result.options()).copy_(result);
+  if (x.is_contiguous()) return result;
+  const Tensor ordered = at::empty_like(x, result.options());
+  return ordered.strides() == result.strides() ? result : ordered.copy_(result);
 }
 
 template <typename Signature>
