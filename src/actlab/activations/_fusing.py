@@ -27,7 +27,7 @@ def check_save(save: str) -> None:
 class fused:
     """Compute activations by fused kernels from here on, or within a `with` block: `actlab.fused()`, `actlab.fused(False)`.
 
-    `save` is what they keep for the backward pass where a layer does not say otherwise; see `Pointwise`. On a GPU torch.compile writes them, in Triton; where parameters learn there are none. Where there is no kernel (float64, other devices, vmap, forward-mode derivatives) plain operations compute as before.
+    `save` is what they keep for the backward pass where a layer does not say otherwise; see `Pointwise`. On a GPU torch.compile writes them, in Triton; where parameters learn there are none. Where there is no kernel (float64, other devices, vmap, forward-mode derivatives, functions of vectors but for gated units) plain operations compute as before.
     """
 
     on = False
@@ -75,6 +75,11 @@ def run(
 def run_drawn(entry: Any, x: Tensor, seed: Tensor, values: tuple[Any, ...], save: str | None) -> Tensor | None:
     """f(x) of an entry that is random in training, drawn from this seed, by a fused kernel; None where there is none."""
     return (_Door.engine or engine()).run_drawn(entry, x, seed, values, save or fused.save)
+
+
+def run_gate(gate: Any, x: Tensor, dim: int) -> Tensor | None:
+    """The first half of x along an axis times `gate` of the second, by a fused kernel; None where there is none."""
+    return (_Door.engine or engine()).run_gate(gate, x, dim)
 
 
 def shortcut(entry: Any, fixed: tuple[Any, ...], save: str | None, dtype: torch.dtype, *, draws: bool = False) -> Any:

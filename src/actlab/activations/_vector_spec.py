@@ -12,7 +12,9 @@ from .._language import say
 from ..errors import UsageError
 from ._calculus import wide
 from ._catalogue import enter
+from ._fusing import engine, fused, run_gate
 from ._refusals import floating, known
+from ._spec import Activation
 from ._teaching import Teaching
 
 
@@ -29,6 +31,7 @@ class VectorActivation:
     teaching: Teaching | None = None
     elsewhere: dict[str, str] = field(default_factory=dict)
     presets: dict[str, dict[str, Any]] = field(default_factory=dict)
+    gate: Activation | None = None  # it is the first half along the axis times this of the second
 
     def __post_init__(self) -> None:
         self.parameters = tuple(signature(self.body).parameters.values())[1:]
@@ -52,8 +55,12 @@ class VectorActivation:
             )
         return self.apply(x, **parameters)
 
-    def apply(self, x: Tensor, **parameters: Any) -> Tensor:
-        """As a call, with nothing checked. Half types are computed in float32."""
+    def apply(self, x: Tensor, *, by_kernel: bool | None = None, **parameters: Any) -> Tensor:
+        """As a call, with nothing checked. Half types are computed in float32. `by_kernel` is as `actlab.fused` says where it is None."""
+        if self.gate is not None and (fused.on if by_kernel is None else by_kernel):
+            result = run_gate(self.gate, x, parameters.get("dim", -1))
+            if result is not None:
+                return result
         return self.body(wide(x), **parameters).to(x.dtype)
 
     def check(self, given: dict[str, Any]) -> None:
@@ -96,17 +103,24 @@ class VectorActivation:
 
 
 class Vectorwise(nn.Module):
-    """A vector activation as a layer."""
+    """A vector activation as a layer.
 
-    def __init__(self, activation: VectorActivation, **parameters: Any):
+    `fused` computes gated units by a compiled kernel (True), by plain operations (False), or as `actlab.fused` says (None); the others
+    are torch's own kernels or sort, and stay what they are.
+    """
+
+    def __init__(self, activation: VectorActivation, *, fused: bool | None = None, **parameters: Any):
         super().__init__()
+        self.fused = fused
+        if fused:
+            engine()  # before torch.compile would have to follow the import
         activation.check(parameters)
         self.activation = activation
         self.values = {one.name: parameters.get(one.name, one.default) for one in activation.parameters}
 
     def forward(self, x: Tensor) -> Tensor:
         """f along the axis chosen."""
-        return self.activation.apply(x, **self.values)
+        return self.activation.apply(x, by_kernel=self.fused, **self.values)
 
     def extra_repr(self) -> str:
         return ", ".join([self.activation.name, *(f"{name}={value}" for name, value in self.values.items())])

@@ -117,6 +117,7 @@ def _halves(name: str, x: Tensor, dim: int) -> tuple[Tensor, Tensor]:
 
 
 @vector(
+    gate=sigmoid,
     formula=r"a \otimes \sigma(b), \quad (a, b) = x",
     source="Dauphin, Fan, Auli & Grangier 2017, arXiv:1612.08083",
     zh="门控线性单元：前一半乘以后一半的 sigmoid。",
@@ -140,6 +141,7 @@ def glu(x: Tensor, dim: int = -1) -> Tensor:
 
 
 @vector(
+    gate=swish,
     formula=r"a \otimes b\,\sigma(b), \quad (a, b) = x",
     source="Shazeer 2020, GLU variants improve Transformer, arXiv:2002.05202",
     zh="以 SiLU 为门的 GLU，多数大语言模型使用。",
@@ -163,6 +165,7 @@ def swiglu(x: Tensor, dim: int = -1) -> Tensor:
 
 
 @vector(
+    gate=gelu,
     formula=r"a \otimes \operatorname{GELU}(b), \quad (a, b) = x",
     source="Shazeer 2020, GLU variants improve Transformer, arXiv:2002.05202",
     zh="以 GELU 为门的 GLU。",
@@ -186,6 +189,7 @@ def geglu(x: Tensor, dim: int = -1) -> Tensor:
 
 
 @vector(
+    gate=relu,
     formula=r"a \otimes \max(0, b), \quad (a, b) = x",
     source="Shazeer 2020, GLU variants improve Transformer, arXiv:2002.05202",
     zh="以 ReLU 为门的 GLU。",

@@ -5,6 +5,7 @@ from ._run import build as build
 from ._run import derivative as derivative
 from ._run import run as run
 from ._run import run_drawn as run_drawn
+from ._run import run_gate as run_gate
 from ._run import shortcut as shortcut
 from ._run import tells_slope as tells_slope
 from ._runtime import library as library

@@ -18,7 +18,19 @@ from ._products import products
 from ._variant import Variant
 from ._within import Within, within
 
-FORMS = ("forward", "sided", "backward", "from_output", "from_sided", "curve", "forward_rows", "backward_rows", "drawn")
+FORMS = (
+    "forward",
+    "sided",
+    "backward",
+    "from_output",
+    "from_sided",
+    "curve",
+    "forward_rows",
+    "backward_rows",
+    "drawn",
+    "gated",
+    "gated_backward",
+)
 PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 DTYPES = tuple(PRECISIONS.values())  # in the order of the operators
 
@@ -28,6 +40,8 @@ def sources(variant: Variant, dtype: torch.dtype, *, rows: bool = False) -> dict
 
     With `rows` of those alone whose channels lie side by side, each with parameters of its own: five times the work of the others.
     """
+    if variant.gate:
+        return _gate_sources(variant, dtype)
     return (_row_sources if rows else _sources)(variant, dtype)
 
 
@@ -137,6 +151,40 @@ def _row_sources(variant: Variant, dtype: torch.dtype) -> dict[str, str]:
     with _arithmetic(slope, dtype):
         backward = source("backward_rows_kernel", _backward(variant, slope, summed=False), [table, table, *row])
     return {"forward_rows": forward, "backward_rows": backward}
+
+
+def _gate_sources(variant: Variant, dtype: torch.dtype) -> dict[str, str]:
+    """Of something times a gate, and of both gradients; the gate is not rounded before it is multiplied."""
+    x, fine = Argument(dtype), torch.float16 if dtype == torch.bfloat16 else torch.float32
+    body, slope, values = variant.entry.body, variant.entry.bodies["slope"], tuple(variant.values(()))
+    widen = widest if widest in [_widen(variant, torch.float32, kind) for kind in ("value", "slope")] else wide
+
+    def forward(a: Tensor, b: Tensor) -> Tensor:
+        return (widen(a) * body(widen(b), *values)).to(a.dtype)
+
+    def backward(g: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+        gradient, inner = widen(g), widen(b)
+        through = gradient * widen(a) * slope(inner, *values)
+        return (gradient * body(inner, *values)).to(g.dtype), through.to(g.dtype)
+
+    of, of_slope = (near(variant, kind, fine) for kind in ("value", "slope"))
+    both = None
+    if of is not None and of_slope is not None:
+
+        def short(g: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+            gradient, inner = wide(g), wide(b)
+            through = gradient * wide(a) * of_slope.at(inner)
+            return (gradient * of.at(inner)).to(g.dtype), through.to(g.dtype)
+
+        both = Split(short, max(of.low, of_slope.low), min(of.high, of_slope.high), results=2)
+        if of.everywhere and of_slope.everywhere:
+            backward, both = short, None
+    with _arithmetic(widen, dtype):
+        function, by = _split(of, _near_backward, forward)
+        return {
+            "gated": source("gated_kernel", function, [x, x], by),
+            "gated_backward": source("gated_backward_kernel", backward, [x, x, x], both),
+        }
 
 
 def _arithmetic(widen: Widen, dtype: torch.dtype) -> AbstractContextManager[None]:

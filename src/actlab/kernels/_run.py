@@ -1,5 +1,6 @@
 """From a call of an activation to its kernel, or to the answer that there is none."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from ._variant import Variant
 
 Shortcut = tuple[Callable[..., Tensor | None], tuple[Any, ...]]
 
+_SHORTEST = 128  # elements of both halves that lie side by side, below which calls of a kernel take longer than it
 _SINGLE = -1  # no axis has channels with parameters of their own
 _VARIANTS: dict[tuple[Any, ...], Variant] = {}
 _DECIDED: dict[tuple[Any, ...], tuple[str, int]] = {}
@@ -130,6 +132,19 @@ def run_drawn(entry: Activation, x: Tensor, seed: Tensor, values: tuple[Any, ...
     return torch.ops.actlab.drawn.default(x, x, seed, key, keep) if key else None
 
 
+def run_gate(gate: Activation, x: Tensor, dim: int) -> Tensor | None:
+    """The first half of x along an axis times `gate` of the second, whose parameters are the usual ones; None as for `run`."""
+    if torch.compiler.is_compiling():
+        if torch.compiler.is_exporting() or not x.is_cpu or transforming():
+            return None
+    elif not _is_plain(x) or torch._C._get_tracing_state():
+        return None
+    if not -x.dim() <= dim < x.dim() or x.shape[dim] % 2 or math.prod(x.shape[dim % x.dim() :]) < _SHORTEST:
+        return None
+    key = _decided_gate(gate, x.dtype)
+    return torch.ops.actlab.gated.default(x, dim % x.dim(), key) if key else None
+
+
 def shortcut(
     entry: Activation, fixed: tuple[Any, ...], save: str, dtype: torch.dtype, *, draws: bool = False
 ) -> Shortcut | None:
@@ -160,8 +175,15 @@ def _decided_drawn(entry: Activation, fixed: tuple[Any, ...], save: str, dtype: 
     return (key if key and "drawn" in forms(key, dtype) else ""), keep
 
 
+def _decided_gate(gate: Activation, dtype: torch.dtype) -> str:
+    """The key of the kernels for a gate, empty where there are none."""
+    variant = Variant(gate, tuple(gate.values().items()), (), gate=True)
+    return register(variant) if ready(register(variant), dtype) else ""
+
+
 # Decided while torch.compile traces. What torch.compiler.assume_constant_result does; calling it would import the compiler, in 0.8 s.
-_decided._dynamo_marked_constant = _decided_drawn._dynamo_marked_constant = True  # pyright: ignore[reportFunctionMemberAccess]
+for _one in (_decided, _decided_drawn, _decided_gate):
+    _one._dynamo_marked_constant = True  # pyright: ignore[reportFunctionMemberAccess]
 
 
 def derivative(entry: Activation, x: Tensor, values: Sequence[Any], order: int) -> Tensor | None:

@@ -45,7 +45,7 @@ using Function = void (*)(void* const* inputs, void* const* outputs, int64_t row
 
 using Pointers = c10::SmallVector<void*, 8>;  // made for every piece, so without memory of their own
 
-enum Form { kForward, kSided, kBackward, kFromOutput, kFromSided, kCurve, kForwardRows, kBackwardRows, kDrawn, kForms };
+enum Form { kForward, kSided, kBackward, kFromOutput, kFromSided, kCurve, kForwardRows, kBackwardRows, kDrawn, kGated, kGatedBackward, kForms };
 constexpr int64_t kSeeds = int64_t{1} << 62;  // as _drawing.py has it
 constexpr int64_t kSingle = -1;  // in place of the axis of the channels: every parameter is one number
 enum Keep : int64_t { kInput = 0, kOutput = 1, kOutputAndSide = 2, kNothing = 3 };  // what the backward pass gets
@@ -416,6 +416,57 @@ Tensor drawn(const Tensor& x, const Tensor& side, const Tensor& seed, c10::strin
   return ordered.strides() == result.strides() ? result : ordered.copy_(result);
 }
 
+// The halves of a tensor along an axis lie side by side, so many elements each, again and again.
+struct Halves {
+  int64_t length;
+
+  static Halves of(const Tensor& x, int64_t dim) {
+    int64_t length = x.size(dim) / 2;
+    for (int64_t one = dim + 1; one < x.dim(); ++one) length *= x.size(one);
+    return {length};
+  }
+  Layout layout(const Tensor& x) const { return {length ? x.numel() / 2 / length : 0, 1, length}; }
+  int64_t first(int64_t element) const { return element + element / length * length; }  // where it lies in the whole, of the first half
+};
+
+std::vector<int64_t> halved(const Tensor& x, int64_t dim) {
+  std::vector<int64_t> sizes = x.sizes().vec();
+  sizes[dim] /= 2;
+  return sizes;
+}
+
+// The first half times a gate of the second.
+Tensor gated(const Tensor& given, int64_t dim, c10::string_view name) {
+  const Tensor x = given.contiguous();
+  const Halves halves = Halves::of(x, dim);
+  const Function run = kernel(std::string(name), x, kGated);
+  Tensor y = at::empty(halved(x, dim), x.options());
+  const bool past = past_the_caches(y, 3);
+  over(halves.layout(x), past, [&](int64_t, int64_t element, int64_t count, int64_t, int64_t) {
+    const int64_t first = halves.first(element);
+    void* inputs[] = {at_element(x, first), at_element(x, first + halves.length)};
+    void* outputs[] = {at_element(y, element)};
+    run(inputs, outputs, count, 1, past);
+  });
+  return y;
+}
+
+Tensor gated_backward(const Tensor& given, const Tensor& saved, int64_t dim, c10::string_view name) {
+  const Tensor x = saved.contiguous();
+  const Tensor g = given.to(x.scalar_type()).contiguous();
+  const Halves halves = Halves::of(x, dim);
+  const Function run = kernel(std::string(name), x, kGatedBackward);
+  Tensor dx = at::empty_like(x);
+  const bool past = past_the_caches(dx, 3);
+  over(halves.layout(x), past, [&](int64_t, int64_t element, int64_t count, int64_t, int64_t) {
+    const int64_t first = halves.first(element);
+    void* inputs[] = {at_element(g, element), at_element(x, first), at_element(x, first + halves.length)};
+    void* outputs[] = {at_element(dx, first), at_element(dx, first + halves.length)};
+    run(inputs, outputs, count, 1, past);
+  });
+  return dx;
+}
+
 template <typename Signature>
 auto operation(const char* name) {
   return c10::Dispatcher::singleton().findSchemaOrThrow(name, "").typed<Signature>();
@@ -598,6 +649,38 @@ Tensor differentiable_drawn(const Tensor& x, const Tensor& side, const Tensor& s
   return call_drawn(x, side, seed, name, keep);
 }
 
+constexpr auto kGatedOnce = "fused gated units have no second derivative; take it within actlab.fused(False)";
+
+struct Gated : torch::autograd::Function<Gated> {
+  static Tensor forward(AutogradContext* context, const Tensor& x, int64_t dim, const std::string& name) {
+    at::AutoDispatchBelowADInplaceOrView below;
+    static auto op = operation<decltype(gated)>("actlab::gated");
+    context->saved_data["dim"] = dim;
+    context->saved_data["name"] = name;
+    context->save_for_backward({x});
+    return op.call(x, dim, name);
+  }
+  static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    variable_list results(3);
+    if (!gradients[0].defined()) return results;
+    const auto saved = context->get_saved_variables();
+    const auto found = [&] {
+      at::AutoDispatchBelowADInplaceOrView below;
+      static auto op = operation<decltype(gated_backward)>("actlab::gated_backward");
+      return op.call(gradients[0], saved[0], context->saved_data["dim"].toInt(), context->saved_data["name"].toStringRef());
+    }();
+    results[0] = last(found, variable_list{gradients[0], saved[0]}, kGatedOnce);
+    return results;
+  }
+};
+
+Tensor differentiable_gated(const Tensor& x, int64_t dim, c10::string_view name) {
+  if (x.requires_grad() && at::GradMode::is_enabled()) return Gated::apply(x, dim, std::string(name));
+  at::AutoDispatchBelowADInplaceOrView below;
+  static auto op = operation<decltype(gated)>("actlab::gated");
+  return op.call(x, dim, name);
+}
+
 // As `laid_out` places it.
 Tensor meta_like(const Tensor& x, TensorList learnt, int64_t axis) {
   const bool placed = learnt.empty() || learnt[0].dim() == 0 || x.is_contiguous() || (x.is_non_overlapping_and_dense() && x.sym_stride(axis) == 1);
@@ -618,6 +701,16 @@ std::vector<Tensor> meta_backward(
 }
 
 Tensor meta_drawn(const Tensor& x, const Tensor& side, const Tensor&, c10::string_view, int64_t) { return at::empty_like(x, side.options()); }
+
+Tensor meta_gated(const Tensor& x, int64_t dim, c10::string_view) {
+  auto sizes = x.sym_sizes().vec();
+  sizes[dim] = sizes[dim] / 2;
+  return at::empty_symint(sizes, x.options());
+}
+
+Tensor meta_gated_backward(const Tensor&, const Tensor& x, int64_t, c10::string_view) {
+  return at::empty_like(x, x.options(), at::MemoryFormat::Contiguous);
+}
 
 Tensor meta_curve(const Tensor&, const Tensor& x, c10::string_view) { return at::empty_like(x); }
 
@@ -675,6 +768,8 @@ TORCH_LIBRARY(actlab, m) {
   m.def("backward(Tensor g, Tensor kept, Tensor? sides, Tensor[] learnt, str name, int axis, int keep) -> Tensor[]");
   m.def("curve(Tensor g, Tensor x, str name) -> Tensor");
   m.def("drawn(Tensor x, Tensor side, Tensor seed, str name, int keep) -> Tensor");
+  m.def("gated(Tensor x, int dim, str name) -> Tensor");
+  m.def("gated_backward(Tensor g, Tensor x, int dim, str name) -> Tensor");
 }
 
 TORCH_LIBRARY_IMPL(actlab, CPU, m) {
@@ -683,6 +778,8 @@ TORCH_LIBRARY_IMPL(actlab, CPU, m) {
   m.impl("backward", backward);
   m.impl("curve", curve);
   m.impl("drawn", drawn);
+  m.impl("gated", gated);
+  m.impl("gated_backward", gated_backward);
 }
 
 TORCH_LIBRARY_IMPL(actlab, Meta, m) {
@@ -691,11 +788,14 @@ TORCH_LIBRARY_IMPL(actlab, Meta, m) {
   m.impl("backward", meta_backward);
   m.impl("curve", meta_curve);
   m.impl("drawn", meta_drawn);
+  m.impl("gated", meta_gated);
+  m.impl("gated_backward", meta_gated_backward);
 }
 
 TORCH_LIBRARY_IMPL(actlab, Autograd, m) {
   m.impl("forward", differentiable);
   m.impl("drawn", differentiable_drawn);
+  m.impl("gated", differentiable_gated);
 }
 
 extern "C" void actlab_set_builder(int (*given)(const char*, int)) { builder = given; }
