@@ -21,6 +21,7 @@ Shortcut = tuple[Callable[..., Tensor | None], tuple[Any, ...]]
 _SHORTEST = 128  # elements of both halves that lie side by side, below which calls of a kernel take longer than it
 _SINGLE = -1  # no axis has channels with parameters of their own
 _VARIANTS: dict[tuple[Any, ...], Variant] = {}
+_GATES: dict[tuple[Activation, torch.dtype], str] = {}
 _DECIDED: dict[tuple[Any, ...], tuple[str, int]] = {}
 
 
@@ -177,8 +178,11 @@ def _decided_drawn(entry: Activation, fixed: tuple[Any, ...], save: str, dtype: 
 
 def _decided_gate(gate: Activation, dtype: torch.dtype) -> str:
     """The key of the kernels for a gate, empty where there are none."""
-    variant = Variant(gate, tuple(gate.values().items()), (), gate=True)
-    return register(variant) if ready(register(variant), dtype) else ""
+    found = _GATES.get((gate, dtype))
+    if found is None:
+        key = register(Variant(gate, tuple(gate.values().items()), (), gate=True))
+        found = _GATES[gate, dtype] = key if ready(key, dtype) else ""
+    return found
 
 
 # Decided while torch.compile traces. What torch.compiler.assume_constant_result does; calling it would import the compiler, in 0.8 s.
