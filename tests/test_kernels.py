@@ -583,6 +583,12 @@ def test_the_function_remembers_its_kernel_as_long_as_nothing_changes():
     torch.testing.assert_close(asked.grad, swish.derivative(x), rtol=1e-3, atol=1e-3)
 
 
+def test_every_process_finds_what_another_has_generated():
+    ask = [sys.executable, "-c", "from actlab.kernels import _source_cache as cache; print(cache._code())"]
+    found = {subprocess.run(ask, capture_output=True, text=True, check=True, timeout=120).stdout for _ in range(2)}
+    assert found == {cache._code() + "\n"}
+
+
 def test_generated_sources_are_kept_and_survive_damage(monkeypatch, tmp_path):
     entry = activations.get("softsign")
     variant, place = variant_of(entry, []), tmp_path / "kept.json"
