@@ -110,6 +110,13 @@ def test_the_kernel_is_what_draws(monkeypatch):
 
 
 @NEEDS_COMPILER
+def test_a_short_way_builds_nothing(monkeypatch):
+    """Of a GPU's tensors nothing is decided here: kernels for the CPU would take seconds, and nobody would call them."""
+    monkeypatch.setattr(_run, "ready", None)
+    assert _run.shortcut(get("rrelu"), (0.11, 0.12), "auto", torch.bfloat16, draws=True) is None
+
+
+@NEEDS_COMPILER
 def test_numbers_do_not_depend_on_threads():
     x, results, before = torch.randn(500_000), [], torch.get_num_threads()
     try:

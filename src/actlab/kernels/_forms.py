@@ -162,29 +162,33 @@ def _gate_sources(variant: Variant, dtype: torch.dtype) -> dict[str, str]:
     def forward(a: Tensor, b: Tensor) -> Tensor:
         return (widen(a) * body(widen(b), *values)).to(a.dtype)
 
-    def backward(g: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-        gradient, inner = widen(g), widen(b)
-        through = gradient * widen(a) * slope(inner, *values)
-        return (gradient * body(inner, *values)).to(g.dtype), through.to(g.dtype)
-
+    backward, both = _gate_backward(lambda b: body(b, *values), lambda b: slope(b, *values), widen), None
     of, of_slope = (near(variant, kind, fine) for kind in ("value", "slope"))
-    both = None
     if of is not None and of_slope is not None:
-
-        def short(g: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-            gradient, inner = wide(g), wide(b)
-            through = gradient * wide(a) * of_slope.at(inner)
-            return (gradient * of.at(inner)).to(g.dtype), through.to(g.dtype)
-
-        both = Split(short, max(of.low, of_slope.low), min(of.high, of_slope.high), results=2)
+        short = _gate_backward(of.at, of_slope.at, wide)
         if of.everywhere and of_slope.everywhere:
-            backward, both = short, None
+            backward = short
+        else:
+            both = Split(short, max(of.low, of_slope.low), min(of.high, of_slope.high), results=2)
     with _arithmetic(widen, dtype):
         function, by = _split(of, _near_backward, forward)
         return {
             "gated": source("gated_kernel", function, [x, x], by),
             "gated_backward": source("gated_backward_kernel", backward, [x, x, x], both),
         }
+
+
+def _gate_backward(
+    value: Callable[[Tensor], Tensor], slope: Callable[[Tensor], Tensor], widen: Widen
+) -> Callable[..., tuple[Tensor, Tensor]]:
+    """Of a f(b) with this value and slope of f: the gradients by a and b."""
+
+    def backward(g: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+        gradient, inner = widen(g), widen(b)
+        through = gradient * widen(a) * slope(inner)
+        return (gradient * value(inner)).to(g.dtype), through.to(g.dtype)
+
+    return backward
 
 
 def _arithmetic(widen: Widen, dtype: torch.dtype) -> AbstractContextManager[None]:

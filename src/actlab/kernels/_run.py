@@ -124,21 +124,15 @@ def _elsewhere(
 
 def run_drawn(entry: Activation, x: Tensor, seed: Tensor, values: tuple[Any, ...], save: str) -> Tensor | None:
     """f(x) as in training, of an entry that is random there, drawn from this seed; None as for `run`."""
-    compiling = torch.compiler.is_compiling()
-    if not compiling and not (_is_plain(x) and not torch._C._get_tracing_state()):
-        return _elsewhere(entry, x, values, save, seed)
-    if torch.compiler.is_exporting() or not x.is_cpu or transforming():
-        return None
+    if not _operators_take(x):
+        return None if torch.compiler.is_compiling() else _elsewhere(entry, x, values, save, seed)
     key, keep = _decided_drawn(entry, values, save, x.dtype)
     return torch.ops.actlab.drawn.default(x, x, seed, key, keep) if key else None
 
 
 def run_gate(gate: Activation, x: Tensor, dim: int) -> Tensor | None:
     """The first half of x along an axis times `gate` of the second, whose parameters are the usual ones; None as for `run`."""
-    if torch.compiler.is_compiling():
-        if torch.compiler.is_exporting() or not x.is_cpu or transforming():
-            return None
-    elif not _is_plain(x) or torch._C._get_tracing_state():
+    if not _operators_take(x):
         return None
     if not -x.dim() <= dim < x.dim() or x.shape[dim] % 2 or math.prod(x.shape[dim % x.dim() :]) < _SHORTEST:
         return None
@@ -146,14 +140,24 @@ def run_gate(gate: Activation, x: Tensor, dim: int) -> Tensor | None:
     return torch.ops.actlab.gated.default(x, dim % x.dim(), key) if key else None
 
 
+def _operators_take(x: Tensor) -> bool:
+    """Whether x is for operators on the CPU: plain, or traced by torch.compile but not for an export."""
+    if torch.compiler.is_compiling():
+        return x.is_cpu and not torch.compiler.is_exporting() and not transforming()
+    return _is_plain(x) and not torch._C._get_tracing_state()
+
+
 def shortcut(
     entry: Activation, fixed: tuple[Any, ...], save: str, dtype: torch.dtype, *, draws: bool = False
 ) -> Shortcut | None:
     """`run` for tensors of one type and parameters that are single numbers: a function, and its arguments after x and those that learn.
 
-    With `draws` it draws a seed and does as `run_drawn`. It gives None where these must decide.
+    With `draws` it draws a seed and does as `run_drawn`. It gives None where these must decide. What they have not decided on the CPU,
+    as of tensors of a GPU, is None here: no kernels are built for it.
     """
-    found = _decided_drawn(entry, fixed, save, dtype) if draws else _DECIDED.get((entry, fixed, save, dtype, False))
+    found = _DECIDED.get((entry, fixed, save, dtype, False))
+    if found and draws:
+        found = _decided_drawn(entry, fixed, save, dtype)
     return (fast(draws=draws), (found[0], _SINGLE, found[1], dtype)) if found and found[0] else None
 
 
