@@ -351,9 +351,12 @@ def check_compiles(entry):
         y = torch.compile(layer, fullgraph=True, backend="aot_eager")(x)
         (found,) = torch.autograd.grad(y.sum(), x)
         torch._dynamo.reset()
+        lengths = torch.compile(layer, fullgraph=True, backend="aot_eager", dynamic=True)(x.detach())
+        torch._dynamo.reset()
         alone = torch.compile(entry, fullgraph=True, backend="aot_eager")(x.detach())  # the function, and no gradients
         exported = torch.export.export(layer, (x.detach(),)).module()
-    torch.testing.assert_close(y, layer(x), rtol=0, atol=0)
+    for one in (y, lengths):
+        torch.testing.assert_close(one, layer(x), rtol=0, atol=0)
     torch.testing.assert_close(alone, entry(x.detach()), rtol=0, atol=0)
     torch.testing.assert_close(found, entry.derivative(x.detach()))
     with torch.no_grad(), fused(False):  # what is exported must run where there are no kernels

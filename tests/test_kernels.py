@@ -22,7 +22,7 @@ import checks
 from actlab import activations, kernels
 from actlab.activations import get
 from actlab.errors import UsageError
-from actlab.kernels import _run, _runtime, _waiting
+from actlab.kernels import _run, _run_parts, _runtime, _waiting
 from actlab.kernels import _source_cache as cache
 from actlab.kernels._forms import sources
 from actlab.kernels._lean import OUTPUT, OUTPUT_AND_SIDE, is_good, lean
@@ -424,16 +424,22 @@ def test_without_a_compiler_plain_operations_compute_and_it_is_said_once(monkeyp
     monkeypatch.setattr(CppCodeCache, "load", missing)
     monkeypatch.setattr(_runtime, "_BUILT", {})
     monkeypatch.setattr(_run, "_DECIDED", {})
-    _runtime.library.cache_clear()
+    monkeypatch.setattr(_run_parts, "_PLANS", {})
+    loaded = (_runtime.own, _runtime.library)
+    for one in loaded:
+        one.cache_clear()
     try:
         with pytest.warns(
             UserWarning, match="plain operations, because kernels cannot be compiled here: no C\\+\\+ compiler"
         ) as said:
             y = fixed("relu")(torch.tensor([-1.0, 2.0]))
             get("tanh").module(fused=True)(torch.ones(3))
+            for name in ("swiglu", "maxout", "sparsemax"):
+                get(name).module(fused=True)(torch.ones(4))
         assert y.tolist() == [0, 2] and len(said) == 1
     finally:
-        _runtime.library.cache_clear()
+        for one in loaded:
+            one.cache_clear()
 
 
 @pytest.mark.parametrize("name", ["relu", "softsign", "hard_swish"])

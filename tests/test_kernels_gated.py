@@ -1,12 +1,12 @@
-"""Gated units by one kernel forward and one backward: results, shapes, what is kept, autograd, torch.compile, and what is left to plain operations."""
+"""Gated units and products with an activation by one kernel forward and one backward: results, what is kept, and what is left to plain operations."""
 
 import pytest
 import torch
 
 import actlab
 from actlab import kernels
-from actlab.activations import get
-from actlab.kernels import _run
+from actlab.activations import Gated, GatedHalves, get
+from actlab.kernels import _run_parts
 from actlab.optimizing import bytes_kept
 
 pytestmark = [
@@ -31,9 +31,10 @@ def numbers(shape, dtype, deviation=2.0):
 
 
 def passes(layer, x, g):
+    """Result and gradient; `g` may be one number for all."""
     x = x.detach().clone(memory_format=torch.preserve_format).requires_grad_()
     y = layer(x)
-    return y, torch.autograd.grad(y, x, g)[0]
+    return y, torch.autograd.grad(y, x, torch.full_like(y, g) if isinstance(g, float) else g)[0]
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -54,9 +55,8 @@ def test_value_and_gradient(name, dtype):
                 ((one.double() - right).abs() / (unit * torch.exp2(size.log2().floor()))).max() if one.numel() else 0.0
             )
             assert off <= (3.5 if dtype == torch.float32 else 0.53)
-        if "Gated" in found[0].grad_fn.name():  # halves of less are left to plain operations
-            with actlab.fused():
-                assert torch.equal(get(name)(x, dim=dim), found[0])
+        with actlab.fused():
+            assert torch.equal(get(name)(x, dim=dim), found[0])
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -74,73 +74,66 @@ def test_special_numbers_are_what_plain_operations_make_of_them(name):
 def test_the_kernel_is_what_computes_and_its_input_is_all_that_is_kept(name):
     layer = get(name).module(fused=True)
     x = numbers((8, 256), torch.bfloat16).requires_grad_()
-    assert "Gated" in layer(x).grad_fn.name()
+    assert "Parted" in layer(x).grad_fn.name()
     assert bytes_kept(lambda: layer(x), layer) == x.nbytes
 
 
-def test_not_contiguous_inputs_and_gradients():
-    layer, plain = (get("swiglu").module(fused=fused) for fused in (True, False))
-    wide = numbers((40, 600), torch.float32)
-    for x in (wide[:, ::2], wide.t(), wide[:1].expand(9, -1), wide[3:, 100:400]):
-        g = torch.ones(()).expand(x.shape[0], x.shape[1] // 2)
-        for one, other in zip(passes(layer, x, g), passes(plain, x, g), strict=True):
-            torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-6)
-
-
-def test_results_do_not_depend_on_threads():
-    layer, x, g = (
-        get("geglu").module(fused=True),
-        numbers((40, 40_000), torch.float32),
-        numbers((40, 20_000), torch.float32),
-    )
-    before, results = torch.get_num_threads(), []
-    try:
-        for threads in (1, 2):
-            torch.set_num_threads(threads)
-            results.append(passes(layer, x, g))
-    finally:
-        torch.set_num_threads(before)
-    assert all(torch.equal(*one) for one in zip(*results, strict=True))
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", NAMES)
-def test_within_torch_compile(name, dtype):
-    torch._dynamo.reset()  # it takes so many layers for one and gives up
-    layer = get(name).module(fused=True)
-    x, g = numbers((6, 256), dtype), numbers((6, 128), dtype)
-    compiled = torch.compile(layer, fullgraph=True, backend="aot_eager", dynamic=True)
-    for one, other in zip(passes(compiled, x, g), passes(layer, x, g), strict=True):
-        assert torch.equal(one, other)
-
-
-def test_a_second_derivative_is_refused_and_plain_operations_have_it():
-    x = numbers((2, 256), torch.float32).requires_grad_()
-    for fused in (True, False):
-        (g,) = torch.autograd.grad(get("swiglu").module(fused=fused)(x).sum(), x, create_graph=True)
-        if fused:
-            with pytest.raises(RuntimeError, match=r"no second derivative; take it within actlab\.fused\(False\)"):
-                g.sum().backward()
-        else:
-            g.sum().backward()
-            assert x.grad.abs().sum() > 0
-
-
 def test_what_is_left_to_plain_operations():
-    run = _run.run_gate
-    gate, x = get("swiglu").gate, numbers((4, 256), torch.float32)
-    assert run(gate, x, -1) is not None
-    assert run(gate, x.double(), -1) is None and run(gate, x[:, :100], -1) is None and run(gate, x[:, :255], -1) is None
-    assert torch.func.vmap(lambda row: torch.tensor(0.0) if run(gate, row, -1) is None else row.sum())(x).eq(0).all()
-    layer = get("swiglu").module(fused=True)
-    torch.testing.assert_close(torch.func.vmap(layer)(x), layer(x))
+    run, swiglu, x = _run_parts.run_parted, get("swiglu"), numbers((4, 256), torch.float32)
+    assert run(swiglu, x, {}) is not None
+    assert (
+        run(swiglu, x.double(), {}) is None
+        and run(swiglu, x[:, :255], {}) is None
+        and run(swiglu, x, {"dim": 5}) is None
+    )
+    assert torch.func.vmap(lambda row: torch.tensor(0.0) if run(swiglu, row, {}) is None else row.sum())(x).eq(0).all()
     with pytest.raises(actlab.errors.UsageError, match="multiple of 2"):
-        get("swiglu")(x[:, :255])
+        swiglu(x[:, :255])
     assert get("softmax").module(fused=True)(x).sum(-1).allclose(torch.ones(4))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_under_autocast(dtype):
-    layer, x = get("swiglu").module(fused=True), numbers((4, 256), dtype)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert layer(x).dtype == dtype
+@pytest.mark.parametrize("activation", ["silu", "gelu_tanh", "leaky_relu"])
+def test_products_of_two_tensors_and_of_halves(activation, dtype):
+    """As value times activation in float64, rounded once, however the two lie in memory."""
+    eps, wide = torch.finfo(dtype).eps, numbers((24, 600), dtype)
+    tensors = numbers((24, 300), dtype, 1.0), numbers((24, 300), dtype, 3.0)
+    for a, b in (
+        tensors, wide.chunk(2, 1), (wide[:, ::2], tensors[1]), (tensors[0][:1].expand(24, -1), tensors[1]), (wide.t()[:24, :20], wide[:24, 5:25]),
+        (wide[:, :300].unflatten(1, (3, 100)), tensors[1].unflatten(1, (3, 100))), (wide[:0], wide[:0]), (wide[0, 0], wide[1, 1]), (wide[:, None, :7], wide[:, None, 7:14]),
+    ):  # fmt: skip
+        inputs = [one.detach().requires_grad_() for one in (a, b)]
+        y = Gated(activation, fused=True)(*inputs)
+        assert "Paired" in y.grad_fn.name()
+        g = numbers(a.shape, dtype, 1.0)
+        exact = [one.detach().double().requires_grad_() for one in (a, b)]
+        right = exact[0] * get(activation)(exact[1])
+        results = (y, *torch.autograd.grad(y, inputs, g))
+        for one, other in zip(results, (right, *torch.autograd.grad(right, exact, g.double())), strict=True):
+            room = 0.6 if dtype != torch.float32 else 8
+            torch.testing.assert_close(one.double(), other, rtol=room * eps, atol=room * eps / 8)
+    for first, dim in ((False, 1), (True, 1), (True, 0)):
+        layer, plain = (GatedHalves(activation, dim=dim, gate_first=first, fused=fused) for fused in (True, False))
+        for one, other in zip(passes(layer, wide, 1.0), passes(plain, wide, 1.0), strict=True):
+            torch.testing.assert_close(one, other, rtol=3 * eps, atol=eps)
+
+
+def test_products_of_other_shapes_and_types_are_as_torch_promotes_them():
+    a, b, layer = numbers((4, 300), torch.float32), numbers((4, 1), torch.float32), Gated("sigmoid", fused=True)
+    torch.testing.assert_close(layer(a, b), a * torch.sigmoid(b))
+    torch.testing.assert_close(layer(a, a.bfloat16()), a * get("sigmoid")(a.bfloat16()), rtol=1e-2, atol=0)
+    torch.testing.assert_close(torch.func.vmap(layer)(a, a), layer(a, a))
+    assert "leaky_relu, a=0.3" in repr(Gated("leaky_relu", a=0.3)) and "gate_first" in repr(
+        GatedHalves("silu", gate_first=True)
+    )
+    with pytest.raises(RuntimeError, match=r"no second derivative"):
+        x = a.requires_grad_()
+        torch.autograd.grad(layer(x, x).sum(), x, create_graph=True)[0].sum().backward()
+
+
+def test_products_within_torch_compile():
+    torch._dynamo.reset()
+    layer, a, b = Gated("silu", fused=True), numbers((6, 256), torch.bfloat16), numbers((6, 256), torch.bfloat16)
+    assert torch.equal(torch.compile(layer, fullgraph=True, backend="aot_eager", dynamic=True)(a, b), layer(a, b))
+    halves = GatedHalves("silu", gate_first=True, fused=True)
+    assert torch.equal(torch.compile(halves, fullgraph=True, backend="aot_eager", dynamic=True)(a), halves(a))

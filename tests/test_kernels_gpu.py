@@ -11,9 +11,12 @@ from actlab import activations, kernels
 from actlab.activations import get
 from actlab.errors import UsageError
 from actlab.kernels import _gpu, _run
-from actlab.kernels._forms import on_gpu
+from actlab.kernels._gpu_parts import run as run_parts
+from actlab.kernels._gpu_parts import run_pair
 from actlab.kernels._lean import INPUT, OUTPUT
+from actlab.kernels._parted_forms import CHOICE
 from actlab.kernels._run import kept, variant_of
+from actlab.kernels._variant import Parting
 
 SOME = ("swish", "gelu", "elu", "relu", "rrelu")
 NAMES = activations.names(vectors=False) if os.environ.get("ACTLAB_KERNELS") == "all" else SOME
@@ -41,6 +44,57 @@ def test_value_and_slope(name, dtype):
     lean = 3 if kept(of, "auto", dtype) == OUTPUT else 1
     torch.testing.assert_close(slope.double(), get(name).derivative(wide), rtol=2 * lean * unit, atol=lean * unit)
     assert y.dtype == dtype and y.shape == x.shape
+
+
+def parting(name):
+    entry = get(name)
+    return (
+        Parting(entry.gate, tuple(entry.gate.values().values()))
+        if entry.gate
+        else Parting(entry, (2,) * (name == "maxout"))
+    )
+
+
+PARTED = {"swiglu": INPUT, "reglu": INPUT, "crelu": OUTPUT, "maxout": CHOICE}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("name", PARTED)
+def test_functions_of_parts_of_an_axis(name, dtype):
+    of, given = parting(name), 1 if name == "crelu" else 2
+    x = torch.randn(5, 6, 9, generator=torch.Generator().manual_seed(0)).to(dtype)
+    for flipped in (False, True) if PARTED[name] == INPUT else (False,):
+        cut, axis = (x.unflatten(1, (3, 2)), 2) if name == "maxout" else (x, 1)
+        cut = cut.detach().requires_grad_()
+        y = run_parts(of, cut, axis, given, PARTED[name], flipped=flipped)
+        g = torch.randn(y.shape, generator=torch.Generator().manual_seed(1)).to(dtype)
+        wide = (
+            x.double().flip(1).unflatten(1, (2, 3)).flip(2).flatten(1, 2) if flipped else x.double()
+        )  # halves exchanged
+        wide.requires_grad_()
+        right = get(name)(wide, dim=1)
+        (slope,) = torch.autograd.grad(right, wide, g.double().reshape(right.shape))
+        slope = torch.cat(slope.chunk(2, 1)[::-1], 1) if flipped else slope
+        unit = torch.finfo(dtype).eps
+        torch.testing.assert_close(y.double().reshape(right.shape), right.detach(), rtol=2 * unit, atol=unit)
+        torch.testing.assert_close(
+            torch.autograd.grad(y, cut, g)[0].double().reshape(x.shape), slope, rtol=4 * unit, atol=unit
+        )
+    with pytest.raises(UsageError, match="no second derivative"):
+        torch.autograd.grad(run_parts(of, cut, axis, given, PARTED[name], flipped=False).sum(), cut, create_graph=True)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_products_with_a_gate(dtype):
+    a, b = (torch.randn(5, 18, generator=torch.Generator().manual_seed(n)).to(dtype).requires_grad_() for n in (0, 1))
+    found = run_pair(parting("swiglu"), a, b)
+    right = a.double() * get("swish")(b.double())
+    unit = torch.finfo(dtype).eps
+    torch.testing.assert_close(found.double(), right, rtol=2 * unit, atol=unit)
+    for one, other in zip(
+        torch.autograd.grad(found.sum(), (a, b)), torch.autograd.grad(right.sum(), (a, b)), strict=True
+    ):
+        torch.testing.assert_close(one, other, rtol=4 * unit, atol=2 * unit)
 
 
 def test_second_derivatives_are_right_or_refused_there():
@@ -73,7 +127,7 @@ def test_where_nothing_can_be_compiled_the_operations_still_work(monkeypatch):
         raise RuntimeError("no Triton here")
 
     monkeypatch.setattr(
-        _gpu, "_passes", lambda of, form, *rest: (_gpu.traced(on_gpu(of, rest[0], form), *rest), broken)
+        _gpu, "_passes", lambda of, form, *rest: (_gpu.traced(_gpu.form_of(of, rest[0], form), *rest), broken)
     )
     monkeypatch.setattr(_gpu._Failed, "once", False)
     x = torch.randn(9)
@@ -110,7 +164,7 @@ def triton(of, form, dtype):
     from torch.fx.experimental.proxy_tensor import make_fx
     from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
-    what = on_gpu(of, dtype, form)
+    what = _gpu.form_of(of, dtype, form)
     with FakeTensorMode(shape_env=ShapeEnv(), allow_non_fake_inputs=True):  # tensors of a device that is not there
         graph = _gpu.traced(what, dtype, torch.device("cuda"))
     arguments = [one.meta["val"] for one in graph.graph.find_nodes(op="placeholder")]
@@ -149,3 +203,12 @@ def test_triton_code_is_one_pass_over_memory(name, dtype, pretended):
         assert f"'enable_fp_fusion': {dtype != torch.float32}" in code and "'disable_ftz': True" in code
         assert "nextafter" not in code, "what only the CPU's kernels have a meaning for"
         assert "float64" not in code or dtype == torch.float32 or name not in SOME, form
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+@pytest.mark.parametrize("name", PARTED)
+def test_triton_code_of_functions_of_parts_is_one_pass_too(name, dtype, pretended):
+    forms = {"maxout": ["choosing", "parted_backward"], "crelu": ["parted", "parted_backward"]}
+    for form in forms.get(name, ["parted", "parted flipped", "parted_backward", "paired", "paired_backward"]):
+        code = triton(parting(name), form, dtype)
+        assert code.count("@triton.jit") == 1, (form, code)

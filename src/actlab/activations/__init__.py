@@ -10,6 +10,8 @@ from ._catalogue import get as get
 from ._catalogue import names as names
 from ._define import define as define
 from ._fusing import fused as fused
+from ._gated_layer import Gated as Gated
+from ._gated_layer import GatedHalves as GatedHalves
 from ._layer import Pointwise as Pointwise
 from ._spec import Activation as Activation
 from ._teaching import Text as Text

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -27,7 +27,7 @@ def check_save(save: str) -> None:
 class fused:
     """Compute activations by fused kernels from here on, or within a `with` block: `actlab.fused()`, `actlab.fused(False)`.
 
-    `save` is what they keep for the backward pass where a layer does not say otherwise; see `Pointwise`. On a GPU torch.compile writes them, in Triton; where parameters learn there are none. Where there is no kernel (float64, other devices, vmap, forward-mode derivatives, functions of vectors but for gated units) plain operations compute as before.
+    `save` is what they keep for the backward pass where a layer does not say otherwise; see `Pointwise`. On a GPU torch.compile writes them, in Triton; where parameters learn there are none. Where there is no kernel (float64, other devices, vmap, forward-mode derivatives, distributions) plain operations compute as before.
     """
 
     on = False
@@ -54,6 +54,32 @@ class fused:
         fused.on, fused.save = fused.state = state
 
 
+class Fixed:
+    """Parameters in order, None in the places of those that learn, as one thing that stays one.
+
+    torch.compile with dynamic=True makes variables of the numbers that it finds, of which no kernel can be chosen; not of these.
+    """
+
+    _known: ClassVar[dict[tuple[Any, ...], "Fixed"]] = {}
+
+    def __init__(self, values: tuple[Any, ...]):
+        self.values = values
+
+    @classmethod
+    def of(cls, values: tuple[Any, ...]) -> "Fixed":
+        """The one for these values."""
+        return cls._known.setdefault(values, cls(values))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Fixed.of, (self.values,)
+
+    def __deepcopy__(self, _: Any) -> "Fixed":
+        return self
+
+
+Values = Fixed | tuple[Any, ...]  # of parameters in order
+
+
 class _Door:
     engine: Any = None
 
@@ -66,22 +92,32 @@ def engine() -> Any:
 
 
 def run(
-    entry: Any, x: Tensor, fixed: tuple[Any, ...], learnt: Sequence[Tensor], save: str | None = None, axis: int = 1
+    entry: Any, x: Tensor, fixed: Values, learnt: Sequence[Tensor], save: str | None = None, axis: int = 1
 ) -> Tensor | None:
     """f(x) by a fused kernel; None where there is none. `fixed` has None in the places of parameters that learn."""
     return (_Door.engine or engine()).run(entry, x, fixed, learnt, save or fused.save, axis)
 
 
-def run_drawn(entry: Any, x: Tensor, seed: Tensor, values: tuple[Any, ...], save: str | None) -> Tensor | None:
+def run_drawn(entry: Any, x: Tensor, seed: Tensor, values: Values, save: str | None) -> Tensor | None:
     """f(x) of an entry that is random in training, drawn from this seed, by a fused kernel; None where there is none."""
     return (_Door.engine or engine()).run_drawn(entry, x, seed, values, save or fused.save)
 
 
-def run_gate(gate: Any, x: Tensor, dim: int) -> Tensor | None:
-    """The first half of x along an axis times `gate` of the second, by a fused kernel; None where there is none."""
-    return (_Door.engine or engine()).run_gate(gate, x, dim)
+def run_parted(entry: Any, x: Tensor, parameters: dict[str, int]) -> Tensor | None:
+    """A function of an axis that works on parts of it, by a fused kernel; None where there is none."""
+    return (_Door.engine or engine()).run_parted(entry, x, parameters)
 
 
-def shortcut(entry: Any, fixed: tuple[Any, ...], save: str | None, dtype: torch.dtype, *, draws: bool = False) -> Any:
+def run_halves(gate: Any, values: Values, x: Tensor, dim: int, *, gate_first: bool) -> Tensor | None:
+    """One half of x along an axis times `gate`, with these parameters, of the other, by a fused kernel; None where there is none."""
+    return (_Door.engine or engine()).run_halves(gate, values, x, dim, gate_first=gate_first)
+
+
+def run_pair(gate: Any, values: Values, value: Tensor, lever: Tensor) -> Tensor | None:
+    """`value` times `gate`, with these parameters, of `lever`, by a fused kernel; None where there is none."""
+    return (_Door.engine or engine()).run_pair(gate, values, value, lever)
+
+
+def shortcut(entry: Any, fixed: Values, save: str | None, dtype: torch.dtype, *, draws: bool = False) -> Any:
     """After a `run` or, with `draws`, a `run_drawn` that found a kernel: what to call for tensors of this type while `fused.state` is as now."""
     return engine().shortcut(entry, fixed, save or fused.save, dtype, draws=draws)

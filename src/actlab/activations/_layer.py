@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from .._language import say
 from ..errors import UsageError
-from ._fusing import check_save, engine, fused, run, shortcut
+from ._fusing import Fixed, check_save, engine, fused, run, shortcut
 
 if TYPE_CHECKING:
     from ._spec import Activation
@@ -80,6 +80,7 @@ class Pointwise(nn.Module):
         self.learnt = tuple(name for name in values if name in learnt)
         for name, value in values.items():
             setattr(self, name, nn.Parameter(torch.full(shape, float(value))) if name in learnt else value)
+        self._settle()
 
     def forward(self, x: Tensor) -> Tensor:
         """f(x), of the shape and type of x; random entries draw in training mode."""
@@ -91,27 +92,30 @@ class Pointwise(nn.Module):
         fusing = self.fused or (self.fused is None and fused.on)
         if self.training and self.activation.random:
             values = tuple([getattr(self, name) for name in self.names])
-            result = self.activation.draw(x, values, by_kernel=fusing, save=self.save)
+            result = self.activation.draw(x, values, by_kernel=fusing, save=self.save, fixed=self.fixed)
             if fusing:
-                self._shorten(x, values, draws=True)
+                self._shorten(x, draws=True)
             return result
         if fusing and self._fits(x):
-            fixed = tuple([None if name in self.learnt else getattr(self, name) for name in self.names])
             weights = [getattr(self, name) for name in self.learnt] if self.learnt else ()
             result = run(
-                self.activation, x, fixed, weights, self.save, -1 if isinstance(self.size, tuple) else self.axis
+                self.activation, x, self.fixed, weights, self.save, -1 if isinstance(self.size, tuple) else self.axis
             )
             if result is not None:
                 if all(one.dim() == 0 for one in weights):
-                    self._shorten(x, fixed)
+                    self._shorten(x)
                 return result
         placed = [self._placed(getattr(self, name), x) for name in self.names]
         return self.activation.plain(x, placed)
 
-    def _shorten(self, x: Tensor, fixed: tuple[Any, ...], *, draws: bool = False) -> None:
+    def _settle(self) -> None:
+        """Parameters that are numbers, as kernels are asked for."""
+        self.fixed = Fixed.of(tuple([None if name in self.learnt else getattr(self, name) for name in self.names]))
+
+    def _shorten(self, x: Tensor, *, draws: bool = False) -> None:
         """Have the next call for such an x go the short way."""
         if not torch.compiler.is_compiling():
-            found = shortcut(self.activation, fixed, self.save, x.dtype, draws=draws)
+            found = shortcut(self.activation, self.fixed, self.save, x.dtype, draws=draws)
             self.__dict__["_shortcut"] = found and (fused.state, *found)
 
     def _fits(self, x: Tensor) -> bool:
@@ -123,12 +127,15 @@ class Pointwise(nn.Module):
     def __setattr__(self, name: str, value: Any) -> None:
         self.__dict__["_shortcut"] = None  # whatever changes may change what is to be called
         super().__setattr__(name, value)
+        if "fixed" in self.__dict__ and name in self.names:
+            self._settle()
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_shortcut": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
+        self._settle()
         if self.fused:
             engine()  # before torch.compile would have to follow the import
 

@@ -15,7 +15,7 @@ from .._language import say
 from ..errors import UsageError
 from ._calculus import Body, Widen, slope_of, tied, wide, widest
 from ._drawing import Apply, drawing, seed
-from ._fusing import engine, fused, run, run_drawn, shortcut
+from ._fusing import Fixed, Values, engine, fused, run, run_drawn, shortcut
 from ._refusals import floating, known
 from ._teaching import Teaching
 
@@ -168,6 +168,7 @@ class Activation:
         self._node: Body | None = None
         self._slope: Body | None = None
         self._drawn: Apply | None = None
+        self.usual = Fixed.of(tuple(self.values().values()))
         self._shortcut: Any = (
             None  # of the last call without parameters: `fused.state` then, a function, its arguments after x
         )
@@ -200,28 +201,36 @@ class Activation:
             if result is not None:
                 return result
         entry, values = self._resolved(x, parameters)
-        result = entry.apply(x, values, training=training)
+        result = entry.apply(x, values, training=training, fixed=None if parameters else self.usual)
         if usual and fused.on:
-            found = shortcut(self, values, None, x.dtype)
+            found = shortcut(self, self.usual, None, x.dtype)
             self._shortcut = found and (fused.state, *found)
         return result
 
-    def apply(self, x: Tensor, values: Sequence[Any], *, training: bool = False) -> Tensor:
-        """As a call, with all parameters in order and none of them checked."""
+    def apply(self, x: Tensor, values: Sequence[Any], *, training: bool = False, fixed: Fixed | None = None) -> Tensor:
+        """As a call, with all parameters in order and none of them checked; `fixed` are the same, if they are known to be numbers."""
         if training and self.random:
-            return self.draw(x, tuple(values), by_kernel=fused.on)
+            return self.draw(x, tuple(values), by_kernel=fused.on, fixed=fixed)
         if fused.on:
-            fixed = tuple(None if torch.is_tensor(value) else value for value in values)
+            numbers = fixed or tuple(None if torch.is_tensor(value) else value for value in values)
             learnt = [value for value in values if torch.is_tensor(value)]
-            result = run(self, x, fixed, learnt, axis=-1)  # as broadcasting places them
+            result = run(self, x, numbers, learnt, axis=-1)  # as broadcasting places them
             if result is not None:
                 return result
         return self.plain(x, values)
 
-    def draw(self, x: Tensor, values: tuple[Any, ...], *, by_kernel: bool, save: str | None = None) -> Tensor:
+    def draw(
+        self,
+        x: Tensor,
+        values: tuple[Any, ...],
+        *,
+        by_kernel: bool,
+        save: str | None = None,
+        fixed: Values | None = None,
+    ) -> Tensor:
         """f(x) of one that is random, as in training: the same with and without a kernel, of the same state of torch's generator."""
         drawn = seed(x.device)
-        result = run_drawn(self, x, drawn, values, save) if by_kernel else None
+        result = run_drawn(self, x, drawn, fixed or values, save) if by_kernel else None
         if result is not None:
             return result
         apply = self._drawn or self.tie()._drawn

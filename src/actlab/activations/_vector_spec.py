@@ -12,7 +12,8 @@ from .._language import say
 from ..errors import UsageError
 from ._calculus import wide
 from ._catalogue import enter
-from ._fusing import engine, fused, run_gate
+from ._fusing import engine, fused, run_parted
+from ._parting import Parted
 from ._refusals import floating, known
 from ._spec import Activation
 from ._teaching import Teaching
@@ -32,9 +33,16 @@ class VectorActivation:
     elsewhere: dict[str, str] = field(default_factory=dict)
     presets: dict[str, dict[str, Any]] = field(default_factory=dict)
     gate: Activation | None = None  # it is the first half along the axis times this of the second
+    parted: Callable[..., Parted] | None = None  # of its parameters but for the axis: how it works on parts of the axis
+    operator: str | None = None  # a kernel written for it alone, beside those that are generated
 
     def __post_init__(self) -> None:
         self.parameters = tuple(signature(self.body).parameters.values())[1:]
+
+    @property
+    def fuses(self) -> bool:
+        """Whether there is a kernel for it beside torch's own."""
+        return bool(self.gate or self.parted or self.operator)
 
     @property
     def summary(self) -> str:
@@ -57,8 +65,8 @@ class VectorActivation:
 
     def apply(self, x: Tensor, *, by_kernel: bool | None = None, **parameters: Any) -> Tensor:
         """As a call, with nothing checked. Half types are computed in float32. `by_kernel` is as `actlab.fused` says where it is None."""
-        if self.gate is not None and (fused.on if by_kernel is None else by_kernel):
-            result = run_gate(self.gate, x, parameters.get("dim", -1))
+        if self.fuses and (fused.on if by_kernel is None else by_kernel):
+            result = run_parted(self, x, parameters)
             if result is not None:
                 return result
         return self.body(wide(x), **parameters).to(x.dtype)
@@ -105,8 +113,8 @@ class VectorActivation:
 class Vectorwise(nn.Module):
     """A vector activation as a layer.
 
-    `fused` computes gated units by a compiled kernel (True), by plain operations (False), or as `actlab.fused` says (None); the others
-    are torch's own kernels or sort, and stay what they are.
+    `fused` computes by a compiled kernel (True), by plain operations (False), or as `actlab.fused` says (None). softmax, log_softmax and
+    softmin are torch's own kernels, one pass each way that keeps its output, and stay what they are.
     """
 
     def __init__(self, activation: VectorActivation, *, fused: bool | None = None, **parameters: Any):
@@ -144,4 +152,5 @@ def parts(name: str, x: Tensor, dim: int, count: int) -> Tensor:
                 f"{name}：第 {dim} 轴的大小应为 {count} 的倍数；得到形状 {tuple(x.shape)}",
             )
         )
-    return x.movedim(dim, -1).unflatten(-1, (-1, count))
+    last = x.movedim(dim, -1)
+    return last.unflatten(-1, (last.shape[-1] // count, count))

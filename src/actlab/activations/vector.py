@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from ._parting import Parted
 from ._teaching import Teaching, Text
 from ._vector_spec import parts, vector
 from .gated import gelu, swish
@@ -81,6 +82,7 @@ def softmin(x: Tensor, dim: int = -1) -> Tensor:
 
 
 @vector(
+    operator="sparsemax",
     formula=r"\operatorname{argmin}_{p \in \Delta} \lVert p - x \rVert^2",
     source="Martins & Astudillo 2016, From softmax to sparsemax, arXiv:1602.02068",
     zh="到概率单纯形的投影：类似 softmax，但能给出精确的零。",
@@ -212,7 +214,24 @@ def reglu(x: Tensor, dim: int = -1) -> Tensor:
     return value * relu(gate)
 
 
+def _largest(*given: Tensor) -> tuple[Tensor, ...]:
+    """The largest, and a one for the first part that is it or, where one is, for the first NaN."""
+    best, *others = given
+    one, zero = torch.ones_like(best), torch.zeros_like(best)
+    chosen = [one]
+    for other in others:
+        better = ((other > best) | (other != other)) & (best == best)
+        best = torch.where(better, other, best)
+        chosen = [torch.where(better, zero, before) for before in chosen] + [torch.where(better, one, zero)]
+    return best, *chosen
+
+
+def _to_the_largest(g: Tensor, *chosen: Tensor) -> tuple[Tensor, ...]:
+    return tuple([torch.where(one != 0, g, torch.zeros_like(g)) for one in chosen])
+
+
 @vector(
+    parted=lambda pieces: Parted(pieces, 1, "choice", _largest, _to_the_largest, neighbours=True),
     formula=r"\max_{j \le k} x_{k i + j}",
     source="Goodfellow, Warde-Farley, Mirza, Courville & Bengio 2013, arXiv:1302.4389",
     zh="每 k 个相邻输入取最大值：可学习的凸分段线性函数。",
@@ -234,7 +253,17 @@ def maxout(x: Tensor, pieces: int = 2, dim: int = -1) -> Tensor:
     return parts("maxout", x, dim, pieces).max(-1).values.movedim(-1, dim)
 
 
+def _both_sides(x: Tensor) -> tuple[Tensor, Tensor]:
+    return relu.body(x), relu.body(-x)
+
+
+def _of_both_sides(g: Tensor, h: Tensor, right: Tensor, left: Tensor) -> tuple[Tensor]:
+    slope = relu.bodies["slope"]
+    return (g * slope(right) - h * slope(left),)
+
+
 @vector(
+    parted=lambda: Parted(1, 2, "output", _both_sides, _of_both_sides),
     formula=r"(\max(0, x), \max(0, -x))",
     source="Shang, Sohn, Almeida & Lee 2016, arXiv:1603.05201",
     zh="把 ReLU(x) 与 ReLU(-x) 拼接，通道数加倍，不丢失信息。",

@@ -28,8 +28,9 @@ FORMS = (
     "forward_rows",
     "backward_rows",
     "drawn",
-    "gated",
-    "gated_backward",
+    "parted",
+    "choosing",
+    "parted_backward",
 )
 PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 DTYPES = tuple(PRECISIONS.values())  # in the order of the operators
@@ -40,12 +41,10 @@ def sources(variant: Variant, dtype: torch.dtype, *, rows: bool = False) -> dict
 
     With `rows` of those alone whose channels lie side by side, each with parameters of its own: five times the work of the others.
     """
-    if variant.gate:
-        return _gate_sources(variant, dtype)
     return (_row_sources if rows else _sources)(variant, dtype)
 
 
-def _widen(variant: Variant, dtype: torch.dtype, kind: str, under: str = "plain") -> Widen:
+def widening(variant: Variant, dtype: torch.dtype, kind: str, under: str = "plain") -> Widen:
     """What a kernel of the "value", the "slope" or the "curve" computes in; `under` is the arithmetic of results in half types.
 
     Where parameters learn that is float32: their roots are not known, so that results are as good as stated for them beside 1, not beside 0.
@@ -79,22 +78,22 @@ def _sources(variant: Variant, dtype: torch.dtype) -> dict[str, str]:
     def add(form: str, function: Callable[..., Any], arguments: list[Argument], by: Split | None = None) -> None:
         found[form] = source(f"{form}_kernel", function, arguments, by)
 
-    value, slope, curve = (_widen(variant, dtype, kind) for kind in ("value", "slope", "curve"))
+    value, slope, curve = (widening(variant, dtype, kind) for kind in ("value", "slope", "curve"))
     shorter = {kind: near(variant, kind, dtype) or within(variant, kind, dtype) for kind in ("value", "slope")}
     along = products(variant, dtype)
-    forward, by = _split(shorter["value"], _near_forward, _forward(variant, value))
+    forward, by = split(shorter["value"], _near_forward, _forward(variant, value))
     by = along.forward if along else by
-    with _arithmetic(value, dtype):
+    with arithmetic_for(value, dtype):
         add("forward", forward, [x] + [number] * count, by)
-    backward, by_slope = _split(shorter["slope"], _near_backward, _backward(variant, slope, summed=True))
+    backward, by_slope = split(shorter["slope"], near_times, _backward(variant, slope, summed=True))
     by_slope = along.backward if along else by_slope
-    with _arithmetic(slope, dtype):
+    with arithmetic_for(slope, dtype):
         add("backward", backward, [x, x] + [number] * count, by_slope)
     if not count:
-        with _arithmetic(curve, dtype):
+        with arithmetic_for(curve, dtype):
             add("curve", _curve(variant, curve), [x, x])
     if variant.entry.random:
-        with suppress(NoKernel), _arithmetic(wide, dtype):
+        with suppress(NoKernel), arithmetic_for(wide, dtype):
             add("drawn", _drawn(variant), [x, x, Argument(torch.float32, made=True)])
     way = lean(variant, dtype)
     if way is not None:
@@ -104,18 +103,21 @@ def _sources(variant: Variant, dtype: torch.dtype) -> dict[str, str]:
             else:
                 add("from_sided", _from_output(way.slope), [x, x, x])
         if way.side is not None:
-            with _arithmetic(value, dtype):
+            with arithmetic_for(value, dtype):
                 by = by and by._replace(function=_sided(by.function, way.side), results=2)
                 add("sided", _sided(forward, way.side), [x], by)
     return found
 
 
 class OnGpu(NamedTuple):
-    """A form for a GPU: a function of so many tensors, the arithmetic to trace it under, and whether a seed follows the tensors."""
+    """A form for a GPU: a function of tensors, the arithmetic to trace it under, and whether a seed follows the tensors.
+
+    Of each tensor `parts` says into how many parts the second of its three axes is cut; those with 0 are flat.
+    """
 
     function: Callable[..., Any]
     arithmetic: str
-    tensors: int
+    parts: tuple[int, ...]
     seeded: bool = False
 
 
@@ -127,71 +129,37 @@ def on_gpu(variant: Variant, dtype: torch.dtype, form: str) -> OnGpu:
     if form == "from_output":
         way = lean(variant, dtype)
         assert way is not None
-        return OnGpu(_from_output(way.slope), "library", 2)
+        return OnGpu(_from_output(way.slope), "library", (0, 0))
     if form == "drawn":
         factor = _drawn(variant)
-        return OnGpu(lambda x, side, seed: factor(x, side, noise(seed, x)), "exact", 2, seeded=True)
-    if dtype == torch.float32:
-        widen, kind = (widest, "library") if variant.entry.double else (wide, "exact")
-    else:
-        widen, kind = _widen(variant, dtype, "value" if form == "forward" else "slope", "library"), "library"
+        return OnGpu(lambda x, side, seed: factor(x, side, noise(seed, x)), "exact", (0, 0), seeded=True)
+    widen, kind = gpu_arithmetic(variant, dtype, "value" if form == "forward" else "slope")
     return (
-        OnGpu(_forward(variant, widen), kind, 1)
+        OnGpu(_forward(variant, widen), kind, (0,))
         if form == "forward"
-        else OnGpu(_backward(variant, widen, summed=True), kind, 2)
+        else OnGpu(_backward(variant, widen, summed=True), kind, (0, 0))
     )
+
+
+def gpu_arithmetic(variant: Variant, dtype: torch.dtype, kind: str) -> tuple[Widen, str]:
+    """What the "value" or "slope" is computed in on a GPU, and the arithmetic to trace it under."""
+    if dtype == torch.float32:
+        return (widest, "library") if variant.entry.double else (wide, "exact")
+    return widening(variant, dtype, kind, "library"), "library"
 
 
 def _row_sources(variant: Variant, dtype: torch.dtype) -> dict[str, str]:
     """The same of the forms for channels side by side."""
     row, table = [Argument(torch.float32, "C")] * len(variant.learnt), Argument(dtype, "RC")
-    value, slope = (_widen(variant, dtype, kind) for kind in ("value", "slope"))
-    with _arithmetic(value, dtype):
+    value, slope = (widening(variant, dtype, kind) for kind in ("value", "slope"))
+    with arithmetic_for(value, dtype):
         forward = source("forward_rows_kernel", _forward(variant, value), [table, *row])
-    with _arithmetic(slope, dtype):
+    with arithmetic_for(slope, dtype):
         backward = source("backward_rows_kernel", _backward(variant, slope, summed=False), [table, table, *row])
     return {"forward_rows": forward, "backward_rows": backward}
 
 
-def _gate_sources(variant: Variant, dtype: torch.dtype) -> dict[str, str]:
-    """Of something times a gate, and of both gradients; the gate is not rounded before it is multiplied."""
-    x, fine = Argument(dtype), torch.float16 if dtype == torch.bfloat16 else torch.float32
-    body, slope, values = variant.entry.body, variant.entry.bodies["slope"], tuple(variant.values(()))
-    widen = widest if widest in [_widen(variant, torch.float32, kind) for kind in ("value", "slope")] else wide
-
-    def forward(a: Tensor, b: Tensor) -> Tensor:
-        return (widen(a) * body(widen(b), *values)).to(a.dtype)
-
-    backward, both = _gate_backward(lambda b: body(b, *values), lambda b: slope(b, *values), widen), None
-    of, of_slope = (near(variant, kind, fine) for kind in ("value", "slope"))
-    if of is not None and of_slope is not None:
-        short = _gate_backward(of.at, of_slope.at, wide)
-        if of.everywhere and of_slope.everywhere:
-            backward = short
-        else:
-            both = Split(short, max(of.low, of_slope.low), min(of.high, of_slope.high), results=2)
-    with _arithmetic(widen, dtype):
-        function, by = _split(of, _near_backward, forward)
-        return {
-            "gated": source("gated_kernel", function, [x, x], by),
-            "gated_backward": source("gated_backward_kernel", backward, [x, x, x], both),
-        }
-
-
-def _gate_backward(
-    value: Callable[[Tensor], Tensor], slope: Callable[[Tensor], Tensor], widen: Widen
-) -> Callable[..., tuple[Tensor, Tensor]]:
-    """Of a f(b) with this value and slope of f: the gradients by a and b."""
-
-    def backward(g: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-        gradient, inner = widen(g), widen(b)
-        through = gradient * widen(a) * slope(inner)
-        return (gradient * value(inner)).to(g.dtype), through.to(g.dtype)
-
-    return backward
-
-
-def _arithmetic(widen: Widen, dtype: torch.dtype) -> AbstractContextManager[None]:
+def arithmetic_for(widen: Widen, dtype: torch.dtype) -> AbstractContextManager[None]:
     """Pairs of float32 for results in float32; no pairs where there is room to spare: float64, or results in half types."""
     return arithmetic("fused" if dtype == torch.float32 and widen is wide else "plain")
 
@@ -228,11 +196,11 @@ def _near_forward(of: Near | Within) -> Callable[..., Tensor]:
     return lambda x: of.at(wide(x)).to(x.dtype)
 
 
-def _near_backward(of: Near | Within) -> Callable[..., Tensor]:
+def near_times(of: Near | Within) -> Callable[..., Tensor]:
     return lambda g, x: (wide(g) * of.at(wide(x))).to(x.dtype)
 
 
-def _split(
+def split(
     of: Near | Within | None, inside: Callable[[Near | Within], Callable[..., Tensor]], outside: Callable[..., Any]
 ) -> tuple[Callable[..., Any], Split | None]:
     """A function whose last argument is x, and the shorter way to compute it where x lies near 0; where it does so always, that way alone."""

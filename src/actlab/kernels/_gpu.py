@@ -18,7 +18,8 @@ from ..activations._numerics import arithmetic
 from ..errors import UsageError, first_line
 from ._forms import DTYPES, OnGpu, on_gpu
 from ._lean import INPUT, NOTHING, OUTPUT
-from ._variant import Variant
+from ._parted_forms import parted_on_gpu
+from ._variant import Parting, Variant
 
 
 def run(variant: Variant, x: Tensor, keep: int, seed: Tensor | None = None) -> Tensor | None:
@@ -81,8 +82,8 @@ def _drawn(x: Tensor, side: Tensor, seed: Tensor, variant: Variant, *_: int) -> 
     return computed(variant, "drawn", x.reshape(-1), side.reshape(-1), seed).view(x.shape)
 
 
-def computed(variant: Variant, form: str, *tensors: Tensor) -> Tensor:
-    """A form's result, by one kernel; by the same operations one after the other where none can be compiled, which is said once."""
+def computed(variant: Variant | Parting, form: str, *tensors: Tensor) -> Any:
+    """A form's result or results, by one kernel; by the same operations one after the other where none can be compiled, which is said once."""
     tensors = tuple([one.detach() for one in tensors])  # torch.compile looks at gradients of what it is given
     traced, compiled = _passes(variant, form, tensors[0].dtype, tensors[0].device)
     if _Failed.once:
@@ -111,28 +112,36 @@ class _Failed:
 
 @cache
 def _passes(
-    variant: Variant, form: str, dtype: torch.dtype, device: torch.device
-) -> tuple[GraphModule, Callable[..., Tensor]]:
+    variant: Variant | Parting, form: str, dtype: torch.dtype, device: torch.device
+) -> tuple[GraphModule, Callable[..., Any]]:
     """A form as a graph of torch's operations, and that compiled."""
-    found = traced(on_gpu(variant, dtype, form), dtype, device)
+    found = traced(form_of(variant, dtype, form), dtype, device)
     return found, torch.compile(found, dynamic=True, options={**options(dtype)})
 
 
-def options(dtype: torch.dtype) -> dict[str, bool]:
-    """Of torch's compiler: subnormal numbers are numbers, and in float32 every operation is rounded as it is written."""
+def form_of(variant: Variant | Parting, dtype: torch.dtype, form: str) -> OnGpu:
+    """A form by its name."""
+    return (parted_on_gpu if isinstance(variant, Parting) else on_gpu)(variant, dtype, form)  # type: ignore[operator]
+
+
+def options(dtype: torch.dtype) -> dict[str, bool | int]:
+    """Of torch's compiler: subnormal numbers are numbers, in float32 every operation is rounded as it is written, and nothing between is stored."""
     exact = dtype == torch.float32
     return {
         "eager_numerics.disable_ftz": True,
         "eager_numerics.division_rounding": exact,
         "emulate_precision_casts": exact,  # no multiplication and addition in one
+        "realize_opcount_threshold": 1000,
+        "realize_reads_threshold": 1000,
     }
 
 
 def traced(of: OnGpu, dtype: torch.dtype, device: torch.device) -> GraphModule:
-    """A form as a graph of torch's operations on flat tensors of any length."""
+    """A form as a graph of torch's operations on tensors of any length."""
     from torch.fx.experimental.proxy_tensor import make_fx
 
-    examples = [torch.ones(24, dtype=dtype, device=device) for _ in range(of.tensors)]
+    shapes = [(11, parts, 13) if parts else (24,) for parts in of.parts]  # sizes that differ are different symbols
+    examples = [torch.ones(shape, dtype=dtype, device=device) for shape in shapes]
     examples += [torch.ones((), dtype=torch.int64, device=device)] * of.seeded
     with torch.no_grad(), arithmetic(of.arithmetic):
         return make_fx(of.function, tracing_mode="symbolic")(*examples)

@@ -25,11 +25,16 @@ _HEAD = 'extern "C" void {}(void* const* inputs, void* const* outputs, int64_t r
 
 
 class Argument(NamedTuple):
-    """An input of a kernel: its type and its shape, in rows R and columns C. `made` says that it is noise, which the loop makes of the seed that the pointer leads to."""
+    """An input of a kernel: its type and its shape, in rows R and columns C.
+
+    `made` says that it is noise, which the loop makes of the seed that the pointer leads to; `tells`, that a loop may find out from it
+    whether results are too small to be rounded the short way, as _rounding.py has it.
+    """
 
     dtype: torch.dtype
     shape: str = "R"  # "R", "RC", "C" or "" for a single number
     made: bool = False
+    tells: bool = True
 
 
 class NoKernel(Exception):

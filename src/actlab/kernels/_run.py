@@ -1,6 +1,5 @@
 """From a call of an activation to its kernel, or to the answer that there is none."""
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,6 +9,7 @@ from torch import Tensor
 from .._language import say
 from ..activations import Activation
 from ..activations._calculus import transforming
+from ..activations._fusing import Fixed, Values
 from ..errors import UsageError
 from ._forms import DTYPES
 from ._lean import INPUT, NOTHING, is_good, lean
@@ -18,10 +18,8 @@ from ._variant import Variant
 
 Shortcut = tuple[Callable[..., Tensor | None], tuple[Any, ...]]
 
-_SHORTEST = 128  # elements of both halves that lie side by side, below which calls of a kernel take longer than it
 _SINGLE = -1  # no axis has channels with parameters of their own
 _VARIANTS: dict[tuple[Any, ...], Variant] = {}
-_GATES: dict[tuple[Activation, torch.dtype], str] = {}
 _DECIDED: dict[tuple[Any, ...], tuple[str, int]] = {}
 
 
@@ -30,11 +28,11 @@ def variant_of(entry: Activation, values: Sequence[Any]) -> Variant:
     return _variant(entry, tuple(None if isinstance(value, Tensor) else value for value in values))
 
 
-def _variant(entry: Activation, fixed: tuple[Any, ...]) -> Variant:
+def _variant(entry: Activation, fixed: Values) -> Variant:
     """The same, with None for those that learn."""
     found = _VARIANTS.get((entry, fixed))
     if found is None:
-        named = list(zip(entry.values(), fixed, strict=True))
+        named = list(zip(entry.values(), fixed.values if isinstance(fixed, Fixed) else fixed, strict=True))
         numbers = tuple((name, value) for name, value in named if value is not None)
         learnt = tuple(name for name, value in named if value is None)
         found = _VARIANTS[entry, fixed] = Variant(entry, numbers, learnt)
@@ -71,9 +69,7 @@ def kept(variant: Variant, save: str, dtype: torch.dtype) -> int:
     return way.keep if way is not None and (save == "output" or is_good(variant, dtype)) else INPUT
 
 
-def run(
-    entry: Activation, x: Tensor, fixed: tuple[Any, ...], learnt: Sequence[Tensor], save: str, axis: int
-) -> Tensor | None:
+def run(entry: Activation, x: Tensor, fixed: Values, learnt: Sequence[Tensor], save: str, axis: int) -> Tensor | None:
     """f(x) by the kernel; None where there is none for such a tensor, or where torch is transforming or exporting.
 
     `fixed` are all parameters in order, None in the places of those that learn. This runs at every call: it is written to be short.
@@ -104,17 +100,9 @@ def run(
     return _elsewhere(entry, x, fixed, save) if result is None else result
 
 
-def _elsewhere(
-    entry: Activation, x: Tensor, fixed: tuple[Any, ...], save: str, seed: Tensor | None = None
-) -> Tensor | None:
+def _elsewhere(entry: Activation, x: Tensor, fixed: Values, save: str, seed: Tensor | None = None) -> Tensor | None:
     """`run` or, with a seed, `run_drawn` on a GPU; None on other devices, for other kinds of tensors, and where parameters learn."""
-    if (
-        not x.is_cuda
-        or x.dtype not in DTYPES
-        or type(x) not in _TENSORS
-        or transforming()
-        or torch._C._get_tracing_state()
-    ):
+    if not gpu_takes(x):
         return None
     from ._gpu import run as on_gpu
 
@@ -122,25 +110,21 @@ def _elsewhere(
     return on_gpu(variant, x, kept(variant, save, x.dtype), seed)
 
 
-def run_drawn(entry: Activation, x: Tensor, seed: Tensor, values: tuple[Any, ...], save: str) -> Tensor | None:
+def run_drawn(entry: Activation, x: Tensor, seed: Tensor, values: Values, save: str) -> Tensor | None:
     """f(x) as in training, of an entry that is random there, drawn from this seed; None as for `run`."""
-    if not _operators_take(x):
+    if not operators_take(x):
         return None if torch.compiler.is_compiling() else _elsewhere(entry, x, values, save, seed)
     key, keep = _decided_drawn(entry, values, save, x.dtype)
     return torch.ops.actlab.drawn.default(x, x, seed, key, keep) if key else None
 
 
-def run_gate(gate: Activation, x: Tensor, dim: int) -> Tensor | None:
-    """The first half of x along an axis times `gate` of the second, whose parameters are the usual ones; None as for `run`."""
-    if not _operators_take(x):
-        return None
-    if not -x.dim() <= dim < x.dim() or x.shape[dim] % 2 or math.prod(x.shape[dim % x.dim() :]) < _SHORTEST:
-        return None
-    key = _decided_gate(gate, x.dtype)
-    return torch.ops.actlab.gated.default(x, dim % x.dim(), key) if key else None
+def gpu_takes(x: Tensor) -> bool:
+    """Whether x is an ordinary tensor of a GPU, of a type that kernels are for, and torch neither transforms nor traces."""
+    usual = x.is_cuda and x.dtype in DTYPES and type(x) in _TENSORS
+    return usual and not transforming() and not torch.compiler.is_compiling() and not torch._C._get_tracing_state()
 
 
-def _operators_take(x: Tensor) -> bool:
+def operators_take(x: Tensor) -> bool:
     """Whether x is for operators on the CPU: plain, or traced by torch.compile but not for an export."""
     if torch.compiler.is_compiling():
         return x.is_cpu and not torch.compiler.is_exporting() and not transforming()
@@ -148,7 +132,7 @@ def _operators_take(x: Tensor) -> bool:
 
 
 def shortcut(
-    entry: Activation, fixed: tuple[Any, ...], save: str, dtype: torch.dtype, *, draws: bool = False
+    entry: Activation, fixed: Values, save: str, dtype: torch.dtype, *, draws: bool = False
 ) -> Shortcut | None:
     """`run` for tensors of one type and parameters that are single numbers: a function, and its arguments after x and those that learn.
 
@@ -161,7 +145,7 @@ def shortcut(
     return (fast(draws=draws), (found[0], _SINGLE, found[1], dtype)) if found and found[0] else None
 
 
-def _decided(entry: Activation, fixed: tuple[Any, ...], save: str, dtype: torch.dtype, rows: bool) -> tuple[str, int]:
+def _decided(entry: Activation, fixed: Values, save: str, dtype: torch.dtype, rows: bool) -> tuple[str, int]:
     """The variant's key, empty where there is no kernel, and what its backward pass keeps. `rows`: for parameters of each channel."""
     found = _DECIDED.get((entry, fixed, save, dtype, rows))
     if found is None:
@@ -174,23 +158,14 @@ def _decided(entry: Activation, fixed: tuple[Any, ...], save: str, dtype: torch.
     return found
 
 
-def _decided_drawn(entry: Activation, fixed: tuple[Any, ...], save: str, dtype: torch.dtype) -> tuple[str, int]:
+def _decided_drawn(entry: Activation, fixed: Values, save: str, dtype: torch.dtype) -> tuple[str, int]:
     """The same of an entry that is random in training."""
     key, keep = _decided(entry, fixed, save, dtype, False)
     return (key if key and "drawn" in forms(key, dtype) else ""), keep
 
 
-def _decided_gate(gate: Activation, dtype: torch.dtype) -> str:
-    """The key of the kernels for a gate, empty where there are none."""
-    found = _GATES.get((gate, dtype))
-    if found is None:
-        key = register(Variant(gate, tuple(gate.values().items()), (), gate=True))
-        found = _GATES[gate, dtype] = key if ready(key, dtype) else ""
-    return found
-
-
 # Decided while torch.compile traces. What torch.compiler.assume_constant_result does; calling it would import the compiler, in 0.8 s.
-for _one in (_decided, _decided_drawn, _decided_gate):
+for _one in (_decided, _decided_drawn):
     _one._dynamo_marked_constant = True  # pyright: ignore[reportFunctionMemberAccess]
 
 

@@ -15,10 +15,10 @@ from ..errors import first_line
 from ._forms import DTYPES, FORMS
 from ._lowering import PREFIX, NoKernel
 from ._source_cache import kept_sources
-from ._variant import Variant
+from ._variant import Parting, Variant
 from ._waiting import compiling
 
-_VARIANTS: dict[str, Variant] = {}  # by their keys: what the operators may ask for
+_VARIANTS: dict[str, Variant | Parting] = {}  # by their keys: what the operators may ask for
 # the forms, those for rows apart; none where plain operations compute
 _BUILT: dict[tuple[str, torch.dtype, bool], tuple[str, ...]] = {}
 _BUILDING = RLock()
@@ -26,13 +26,13 @@ _KEPT: list[Any] = []  # libraries and callbacks that must outlive this module's
 
 
 @cache
-def library() -> ctypes.CDLL | None:
-    """The operators, compiled at first use and kept in the compiler's cache; None, said once, where there is no compiler."""
+def own(name: str) -> ctypes.CDLL | None:
+    """The operators of a .cpp file here, compiled at first use and kept in the compiler's cache; None, said once, where there is no compiler."""
     from torch._inductor.codecache import CppCodeCache
 
     try:
         with compiling(say("the operators of fused activations", "融合激活函数的算子")):
-            loaded = CppCodeCache.load((Path(__file__).parent / "runtime.cpp").read_text(), device_type="cpu")
+            loaded = CppCodeCache.load((Path(__file__).parent / f"{name}.cpp").read_text(), device_type="cpu")
         assert isinstance(loaded, ctypes.CDLL)
     except Exception as error:  # no compiler, a compiler too old, no space: whatever it is, plain operations still work
         warnings.warn(
@@ -42,6 +42,15 @@ def library() -> ctypes.CDLL | None:
             ),
             stacklevel=2,
         )
+        return None
+    return loaded
+
+
+@cache
+def library() -> ctypes.CDLL | None:
+    """The operators of generated kernels; None as for `own`."""
+    loaded = own("runtime")
+    if loaded is None:
         return None
     loaded.actlab_enter.argtypes = [ctypes.c_char_p, ctypes.c_int, ctypes.c_int, ctypes.c_void_p]
     loaded.actlab_enter.restype = None
@@ -64,7 +73,7 @@ def fast(*, draws: bool = False) -> Callable[..., Any]:
     return make(draws)
 
 
-def register(variant: Variant) -> str:
+def register(variant: Variant | Parting) -> str:
     """Make a variant known to the operators; its key."""
     return _VARIANTS.setdefault(variant.key, variant).key
 
@@ -94,7 +103,7 @@ def _forms(key: str, dtype: torch.dtype, rows: bool) -> tuple[str, ...]:
     return known
 
 
-def _build(variant: Variant, dtype: torch.dtype, rows: bool) -> tuple[str, ...]:
+def _build(variant: Variant | Parting, dtype: torch.dtype, rows: bool) -> tuple[str, ...]:
     from torch._inductor.codecache import CppCodeCache
 
     try:

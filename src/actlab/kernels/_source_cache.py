@@ -13,14 +13,15 @@ from .. import activations
 from .._files import digest
 from ._forms import sources
 from ._lowering import NoKernel
-from ._variant import Variant
+from ._parted_forms import parted_sources
+from ._variant import Parting, Variant
 
 
-def kept_sources(variant: Variant, dtype: torch.dtype, *, rows: bool = False) -> dict[str, str]:
-    """As `sources`, from the cache where they are; raises NoKernel."""
+def kept_sources(variant: Variant | Parting, dtype: torch.dtype, *, rows: bool = False) -> dict[str, str]:
+    """As `sources` and `parted_sources`, from the cache where they are; raises NoKernel."""
     place = _place(variant, dtype, rows)
     if place is None:
-        return sources(variant, dtype, rows=rows)
+        return _generated(variant, dtype, rows)
     found = _read(place)
     if found is None:
         with _alone(place):  # of several processes that start at once, one does the work
@@ -31,10 +32,14 @@ def kept_sources(variant: Variant, dtype: torch.dtype, *, rows: bool = False) ->
     return found
 
 
-def _made(variant: Variant, dtype: torch.dtype, rows: bool) -> dict[str, str]:
+def _generated(variant: Variant | Parting, dtype: torch.dtype, rows: bool) -> dict[str, str]:
+    return parted_sources(variant, dtype) if isinstance(variant, Parting) else sources(variant, dtype, rows=rows)
+
+
+def _made(variant: Variant | Parting, dtype: torch.dtype, rows: bool) -> dict[str, str]:
     """The sources by their forms, or {"none": why}."""
     try:
-        return sources(variant, dtype, rows=rows)
+        return _generated(variant, dtype, rows)
     except NoKernel as reason:
         return {"none": str(reason)}
 
@@ -56,11 +61,12 @@ def _alone(place: Path) -> AbstractContextManager[object]:
     return nullcontext()
 
 
-def _place(variant: Variant, dtype: torch.dtype, rows: bool) -> Path | None:
+def _place(variant: Variant | Parting, dtype: torch.dtype, rows: bool) -> Path | None:
     """The file; None for entries whose Python code is not the catalogue's, and so not in the key."""
     from torch._inductor.runtime.cache_dir_utils import cache_dir
 
-    if variant.entry.made is None and not variant.entry.body.__module__.startswith(f"{activations.__name__}."):
+    from_formula = isinstance(variant.entry, activations.Activation) and variant.entry.made is not None
+    if not from_formula and not variant.entry.body.__module__.startswith(f"{activations.__name__}."):
         return None
     key = hashlib.sha256(f"{_code()} {variant.key} {dtype}{' rows' if rows else ''}".encode()).hexdigest()
     return Path(cache_dir()) / "actlab" / f"{key}.json"

@@ -1,5 +1,8 @@
 // The operators behind fused activations: shapes, threads, autograd. The arithmetic is in kernels that torch's compiler generates from
 // the catalogue's entries; they are entered here by name, and asked for where one is missing.
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC optimize("tree-loop-vectorize")  // torch's compiler, which writes vectors itself, asks gcc not to
+#endif
 #include <ATen/ATen.h>
 #include <ATen/Dispatch.h>
 #include <ATen/Parallel.h>
@@ -29,7 +32,9 @@
 #include <stdexcept>
 #include <string>
 #include <tuple>
+#include <type_traits>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 using at::Tensor;
@@ -45,10 +50,10 @@ using Function = void (*)(void* const* inputs, void* const* outputs, int64_t row
 
 using Pointers = c10::SmallVector<void*, 8>;  // made for every piece, so without memory of their own
 
-enum Form { kForward, kSided, kBackward, kFromOutput, kFromSided, kCurve, kForwardRows, kBackwardRows, kDrawn, kGated, kGatedBackward, kForms };
+enum Form { kForward, kSided, kBackward, kFromOutput, kFromSided, kCurve, kForwardRows, kBackwardRows, kDrawn, kParted, kPartedChoosing, kPartedBackward, kForms };
 constexpr int64_t kSeeds = int64_t{1} << 62;  // as _drawing.py has it
 constexpr int64_t kSingle = -1;  // in place of the axis of the channels: every parameter is one number
-enum Keep : int64_t { kInput = 0, kOutput = 1, kOutputAndSide = 2, kNothing = 3 };  // what the backward pass gets
+enum Keep : int64_t { kInput = 0, kOutput = 1, kOutputAndSide = 2, kNothing = 3, kChoice = 4 };  // what the backward pass gets
 
 struct Kernel {
   std::array<Function, kForms> forms{};
@@ -266,6 +271,10 @@ void unpack(const uint8_t* bits, Word* sides, int64_t count, Word one_of_type) {
   for (; done < count; ++done) sides[done] = bits[done / 8] >> done % 8 & 1 ? one_of_type : 0;
 }
 
+// 1, in the types of tensors.
+constexpr uint32_t kOneOfFloat = 0x3f800000;
+constexpr uint16_t kOneOfHalf = 0x3c00, kOneOfBFloat16 = 0x3f80;
+
 // One side of each element of a piece, as the bits of 1 or 0 in the type of x.
 struct Sides {
   static constexpr int64_t kMost = 2048;  // so that they stay in the first-level cache
@@ -276,8 +285,8 @@ struct Sides {
     else pack(reinterpret_cast<uint16_t*>(room), bits, count);
   }
   void from(const uint8_t* bits, const Tensor& x, int64_t count) {
-    if (x.element_size() == 4) unpack<uint32_t>(bits, room, count, 0x3f800000);
-    else unpack<uint16_t>(bits, reinterpret_cast<uint16_t*>(room), count, x.scalar_type() == at::kHalf ? 0x3c00 : 0x3f80);
+    if (x.element_size() == 4) unpack<uint32_t>(bits, room, count, kOneOfFloat);
+    else unpack<uint16_t>(bits, reinterpret_cast<uint16_t*>(room), count, x.scalar_type() == at::kHalf ? kOneOfHalf : kOneOfBFloat16);
   }
 };
 
@@ -416,55 +425,230 @@ Tensor drawn(const Tensor& x, const Tensor& side, const Tensor& seed, c10::strin
   return ordered.strides() == result.strides() ? result : ordered.copy_(result);
 }
 
-// The halves of a tensor along an axis lie side by side, so many elements each, again and again.
-struct Halves {
-  int64_t length;
+// One part of what a kernel reads or writes: runs of elements side by side, so many elements of the whole apart.
+struct Part {
+  char* data = nullptr;
+  int64_t stride = 0;
 
-  static Halves of(const Tensor& x, int64_t dim) {
-    int64_t length = x.size(dim) / 2;
-    for (int64_t one = dim + 1; one < x.dim(); ++one) length *= x.size(one);
-    return {length};
+  template <typename Word>
+  Word* at(int64_t element, int64_t run) const {
+    return reinterpret_cast<Word*>(data) + element / run * stride + element % run;
   }
-  Layout layout(const Tensor& x) const { return {length ? x.numel() / 2 / length : 0, 1, length}; }
-  int64_t first(int64_t element) const { return element + element / length * length; }  // where it lies in the whole, of the first half
 };
 
-std::vector<int64_t> halved(const Tensor& x, int64_t dim) {
-  std::vector<int64_t> sizes = x.sizes().vec();
-  sizes[dim] /= 2;
+using Parts = c10::SmallVector<Part, 8>;
+
+// The parts along an axis, one after the other or from the last to the first, and the elements of one that lie side by side.
+struct Cut {
+  Parts parts;
+  int64_t run;
+
+  static Cut of(const Tensor& x, int64_t dim, int64_t count, bool last_first = false) {
+    Cut result{{}, x.size(dim) / count};
+    for (int64_t one = dim + 1; one < x.dim(); ++one) result.run *= x.size(one);
+    for (int64_t one = 0; one < count; ++one) {
+      const int64_t place = last_first ? count - 1 - one : one;
+      result.parts.push_back({static_cast<char*>(x.data_ptr()) + place * result.run * x.element_size(), count * result.run});
+    }
+    return result;
+  }
+};
+
+constexpr int64_t kShortRun = 64;  // elements of a part side by side below which they are brought together before a kernel works on them
+constexpr int64_t kTogether = 1024;  // of each part, which then lie in the first-level cache
+constexpr int64_t kMostParts = 8;  // of one input, as _run.py has it
+
+// Elements of a part, from this one on, brought together; or put back where they belong.
+template <bool back, typename Word>
+void together(const Part& part, int64_t run, int64_t element, int64_t count, Word* __restrict room) {
+  const auto each = [&](Word* __restrict memory, auto stride) {
+    for (int64_t one = 0; one < count; ++one) back ? void(memory[one * stride] = room[one]) : void(room[one] = memory[one * stride]);
+  };
+  if (run == 1) {
+    Word* memory = part.at<Word>(element, run);
+    if (part.stride == 1) each(memory, std::integral_constant<int64_t, 1>());
+    else if (part.stride == 2) each(memory, std::integral_constant<int64_t, 2>());  // known to the compiler, it is a few shuffles
+    else each(memory, part.stride);
+    return;
+  }
+  for (int64_t done = 0; done < count;) {
+    const int64_t some = std::min(count - done, run - (element + done) % run);
+    Word* memory = part.at<Word>(element + done, run);
+    if constexpr (back) std::memcpy(memory, room + done, some * sizeof(Word));
+    else std::memcpy(room + done, memory, some * sizeof(Word));
+    done += some;
+  }
+}
+
+// Of a few parts one bit each for every element, part by part: which of them were chosen.
+struct Choice {
+  uint8_t* bits;
+  int64_t parts, elements;
+
+  static Tensor empty(const Tensor& x, int64_t parts, int64_t elements) {
+    return at::empty({parts, (elements + 7) / 8}, x.options().dtype(at::kByte));
+  }
+  static Choice of(const Tensor& bits, int64_t elements) { return {static_cast<uint8_t*>(bits.data_ptr()), bits.size(0), elements}; }
+  uint8_t* at(int64_t part, int64_t element) const { return bits + part * ((elements + 7) / 8) + element / 8; }
+};
+
+// Runs a kernel over all elements of parts, all of the same runs. Bits of a choice it gets after what is given, or makes after what is made.
+template <typename Word>
+void over_parts(
+    Function run, int64_t elements, int64_t length, const Parts& given, const Parts& made, bool past, const Choice* chosen, Choice* choosing, Word one_of_type) {
+  const bool brought = length < kShortRun;
+  const int64_t at_once = brought || chosen || choosing ? kTogether : kChunk;
+  const auto block = [&](int64_t first, int64_t count) {
+    alignas(64) Word room[3 * kMostParts * kTogether];  // only what is used is ever touched
+    Word* free = room;
+    const auto next = [&] { return std::exchange(free, free + kTogether); };
+    Pointers inputs, outputs;
+    for (const auto& one : given) {
+      if (!brought) { inputs.push_back(one.at<Word>(first, length)); continue; }
+      inputs.push_back(free);
+      together<false>(one, length, first, count, next());
+    }
+    for (int64_t one = 0; chosen && one < chosen->parts; ++one) {
+      inputs.push_back(free);
+      unpack<Word>(chosen->at(one, first), next(), count, one_of_type);
+    }
+    for (const auto& one : made) outputs.push_back(brought ? next() : one.at<Word>(first, length));
+    for (int64_t one = 0; choosing && one < choosing->parts; ++one) outputs.push_back(next());
+    if (brought) {
+      run(inputs.data(), outputs.data(), count, 1, false);
+      for (size_t one = 0; one < made.size(); ++one) together<true>(made[one], length, first, count, static_cast<Word*>(outputs[one]));
+    } else {
+      for (int64_t done = 0; done < count;) {
+        const int64_t some = std::min(count - done, length - (first + done) % length);
+        run(inputs.data(), outputs.data(), some, 1, past);
+        done += some;
+        for (size_t one = 0; one < inputs.size(); ++one)
+          inputs[one] = one < given.size() ? given[one].at<Word>(first + done, length) : static_cast<Word*>(inputs[one]) + some;
+        for (size_t one = 0; one < outputs.size(); ++one)
+          outputs[one] = one < made.size() ? made[one].at<Word>(first + done, length) : static_cast<Word*>(outputs[one]) + some;
+      }
+    }
+    if (!choosing) return;
+    for (int64_t one = 0; one < choosing->parts; ++one) pack(free - (choosing->parts - one) * kTogether, choosing->at(one, first), count);
+  };
+  over({1, 1, elements}, past, [&](int64_t, int64_t first, int64_t count, int64_t, int64_t) {
+    for (const int64_t end = first + count; first < end; first += at_once) block(first, std::min(at_once, end - first));
+  });
+}
+
+void over_parts(
+    Function run, const Tensor& like, int64_t elements, int64_t length, const Parts& given, const Parts& made, bool past, const Choice* chosen = nullptr,
+    Choice* choosing = nullptr) {
+  if (like.element_size() == 4) over_parts<uint32_t>(run, elements, length, given, made, past, chosen, choosing, kOneOfFloat);
+  else over_parts<uint16_t>(run, elements, length, given, made, past, chosen, choosing, like.scalar_type() == at::kHalf ? kOneOfHalf : kOneOfBFloat16);
+}
+
+// `sizes` with so many parts in place of so many along an axis.
+template <typename Size>
+std::vector<Size> with_parts(std::vector<Size> sizes, int64_t dim, int64_t parts, int64_t before) {
+  sizes[dim] = sizes[dim] / before * parts;
   return sizes;
 }
 
-// The first half times a gate of the second.
-Tensor gated(const Tensor& given, int64_t dim, c10::string_view name) {
-  const Tensor x = given.contiguous();
-  const Halves halves = Halves::of(x, dim);
-  const Function run = kernel(std::string(name), x, kGated);
-  Tensor y = at::empty(halved(x, dim), x.options());
-  const bool past = past_the_caches(y, 3);
-  over(halves.layout(x), past, [&](int64_t, int64_t element, int64_t count, int64_t, int64_t) {
-    const int64_t first = halves.first(element);
-    void* inputs[] = {at_element(x, first), at_element(x, first + halves.length)};
-    void* outputs[] = {at_element(y, element)};
-    run(inputs, outputs, count, 1, past);
-  });
+// What `made` parts a kernel makes of `given` ones along an axis. Those are read from the last to the first where `flipped` says so.
+Tensor parted_into(const Tensor& x, int64_t dim, int64_t given, int64_t made, bool flipped, Function run, Choice* choosing) {
+  Tensor y = at::empty(with_parts(x.sizes().vec(), dim, made, given), x.options());
+  const Cut from = Cut::of(x, dim, given, flipped), to = Cut::of(y, dim, made);
+  over_parts(run, x, x.numel() / given, from.run, from.parts, to.parts, past_the_caches(y, given + made), nullptr, choosing);
   return y;
 }
 
-Tensor gated_backward(const Tensor& given, const Tensor& saved, int64_t dim, c10::string_view name) {
-  const Tensor x = saved.contiguous();
-  const Tensor g = given.to(x.scalar_type()).contiguous();
-  const Halves halves = Halves::of(x, dim);
-  const Function run = kernel(std::string(name), x, kGatedBackward);
-  Tensor dx = at::empty_like(x);
-  const bool past = past_the_caches(dx, 3);
-  over(halves.layout(x), past, [&](int64_t, int64_t element, int64_t count, int64_t, int64_t) {
-    const int64_t first = halves.first(element);
-    void* inputs[] = {at_element(g, element), at_element(x, first), at_element(x, first + halves.length)};
-    void* outputs[] = {at_element(dx, first), at_element(dx, first + halves.length)};
-    run(inputs, outputs, count, 1, past);
-  });
+Tensor parted(const Tensor& x, int64_t dim, int64_t given, int64_t made, bool flipped, int64_t, c10::string_view name) {
+  return parted_into(x.contiguous(), dim, given, made, flipped, kernel(std::string(name), x, kParted), nullptr);
+}
+
+// The part chosen, and bits that tell which it was.
+std::tuple<Tensor, Tensor> parted_choosing(const Tensor& x, int64_t dim, int64_t given, c10::string_view name) {
+  const int64_t elements = x.numel() / given;
+  Tensor bits = Choice::empty(x, given, elements);
+  Choice choosing = Choice::of(bits, elements);
+  return {parted_into(x.contiguous(), dim, given, 1, false, kernel(std::string(name), x, kPartedChoosing), &choosing), bits};
+}
+
+Tensor parted_backward(
+    const Tensor& gradient, const Tensor& saved, int64_t dim, int64_t given, int64_t made, bool flipped, int64_t keep, c10::string_view name) {
+  const bool choice = keep == kChoice;
+  const Tensor kept = saved.contiguous();
+  const Tensor g = (choice ? gradient : gradient.to(kept.scalar_type())).contiguous();
+  Tensor dx = at::empty(with_parts(g.sizes().vec(), dim, given, made), g.options());
+  const Cut from = Cut::of(g, dim, made), to = Cut::of(dx, dim, given, flipped);
+  Parts inputs = from.parts;
+  const int64_t elements = dx.numel() / given;
+  const Choice chosen = choice ? Choice::of(kept, elements) : Choice{};
+  if (!choice) {
+    const Parts more = Cut::of(kept, dim, keep == kOutput ? made : given, flipped).parts;
+    inputs.append(more.begin(), more.end());
+  }
+  over_parts(kernel(std::string(name), g, kPartedBackward), g, elements, from.run, inputs, to.parts, past_the_caches(dx, 3), choice ? &chosen : nullptr);
   return dx;
+}
+
+// x as one part, and how many of its elements lie side by side; a part without data where it is no such runs, all as far apart.
+Part runs_of(const Tensor& x, int64_t& run) {
+  std::vector<int64_t> dims;  // from the innermost
+  for (int64_t one = x.dim() - 1; one >= 0; --one)
+    if (x.size(one) != 1) dims.push_back(one);
+  auto next = dims.begin();
+  for (run = 1; next != dims.end() && x.stride(*next) == run; ++next) run *= x.size(*next);
+  const int64_t stride = next == dims.end() ? run : x.stride(*next);
+  for (int64_t expected = stride; next != dims.end(); ++next) {
+    if (x.stride(*next) != expected) return {};
+    expected *= x.size(*next);
+  }
+  return stride < run ? Part{} : Part{static_cast<char*>(x.data_ptr()), stride};
+}
+
+// Two tensors of one shape as parts of the same runs; copied where they do not lie so.
+struct Pair {
+  std::array<Tensor, 2> tensors;
+  Parts parts;
+  int64_t run = INT64_MAX;
+
+  Pair(const Tensor& a, const Tensor& b) : tensors{a, b} {
+    std::array<int64_t, 2> runs;
+    for (int one : {0, 1}) {
+      Part part = runs_of(tensors[one], runs[one]);
+      if (!part.data) part = copied(one, runs[one]);
+      parts.push_back(part);
+      run = std::min(run, runs[one]);
+    }
+    for (int one : {0, 1}) {
+      if (runs[one] == run) continue;
+      if (parts[one].stride != runs[one]) parts[one] = copied(one, runs[one]);
+      parts[one].stride = run;  // all of it lies side by side
+    }
+  }
+  Part copied(int one, int64_t& run) {
+    tensors[one] = tensors[one].contiguous();
+    return runs_of(tensors[one], run);
+  }
+};
+
+// A tensor whose elements all lie side by side.
+Part whole(const Tensor& x, int64_t run) { return {static_cast<char*>(x.data_ptr()), run}; }
+
+// The first times a gate of the second.
+Tensor paired(const Tensor& a, const Tensor& b, c10::string_view name) {
+  const Pair given(a, b);
+  Tensor y = at::empty(a.sizes(), a.options());
+  over_parts(kernel(std::string(name), a, kParted), a, a.numel(), given.run, given.parts, {whole(y, given.run)}, past_the_caches(y, 3));
+  return y;
+}
+
+std::tuple<Tensor, Tensor> paired_backward(const Tensor& gradient, const Tensor& a, const Tensor& b, c10::string_view name) {
+  const Pair given(a, b);
+  const Tensor g = gradient.to(a.scalar_type()).contiguous();
+  Tensor da = at::empty(a.sizes(), a.options()), db = at::empty(a.sizes(), a.options());
+  Parts inputs{whole(g, given.run)};
+  inputs.append(given.parts.begin(), given.parts.end());
+  const Parts made{whole(da, given.run), whole(db, given.run)};
+  over_parts(kernel(std::string(name), a, kPartedBackward), a, a.numel(), given.run, inputs, made, past_the_caches(da, 5));
+  return {da, db};
 }
 
 template <typename Signature>
@@ -528,18 +712,19 @@ struct Slope : torch::autograd::Function<Slope> {
 // What a backward pass must know beside tensors: one number in its context instead of a dictionary, which costs more than a small kernel.
 struct Plan {
   std::string name;
-  int64_t axis, keep;
+  int64_t axis, keep, given, made;
 
-  static const Plan* of(c10::string_view name, int64_t axis, int64_t keep) {
+  static const Plan* of(c10::string_view name, int64_t axis, int64_t keep, int64_t given = 1, int64_t made = 1) {
+    using Numbers = std::array<int64_t, 4>;
     static std::shared_mutex lock;
-    static std::map<std::tuple<std::string, int64_t, int64_t>, Plan, std::less<>> plans;  // never removed and never moved
-    const std::tuple<c10::string_view, int64_t, int64_t> key{name, axis, keep};
+    static std::map<std::tuple<std::string, Numbers>, Plan, std::less<>> plans;  // never removed and never moved
+    const Numbers numbers{axis, keep, given, made};
     {
       std::shared_lock guard(lock);
-      if (const auto found = plans.find(key); found != plans.end()) return &found->second;
+      if (const auto found = plans.find(std::tuple<c10::string_view, Numbers>{name, numbers}); found != plans.end()) return &found->second;
     }
     std::unique_lock guard(lock);
-    return &plans.try_emplace({std::string(name), axis, keep}, Plan{std::string(name), axis, keep}).first->second;
+    return &plans.try_emplace({std::string(name), numbers}, Plan{std::string(name), axis, keep, given, made}).first->second;
   }
 };
 
@@ -576,7 +761,7 @@ struct Activation : torch::autograd::Function<Activation> {
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
-    const auto& [name, axis, keep] = *reinterpret_cast<const Plan*>(context->saved_data.at("plan").toInt());
+    const auto& [name, axis, keep, given, made] = *reinterpret_cast<const Plan*>(context->saved_data.at("plan").toInt());
     if (keep == kNothing) return {gradients[0], Tensor()};  // the slope is 1
     auto saved = context->get_saved_variables();
     restore_order(saved[0], context->saved_data);
@@ -649,36 +834,78 @@ Tensor differentiable_drawn(const Tensor& x, const Tensor& side, const Tensor& s
   return call_drawn(x, side, seed, name, keep);
 }
 
-constexpr auto kGatedOnce = "fused gated units have no second derivative; take it within actlab.fused(False)";
+constexpr auto kPartsOnce = "fused functions of an axis have no second derivative; take it within actlab.fused(False)";
 
-struct Gated : torch::autograd::Function<Gated> {
-  static Tensor forward(AutogradContext* context, const Tensor& x, int64_t dim, const std::string& name) {
+struct Parted : torch::autograd::Function<Parted> {
+  static Tensor forward(AutogradContext* context, const Tensor& x, bool flipped, const Plan* plan) {
     at::AutoDispatchBelowADInplaceOrView below;
-    static auto op = operation<decltype(gated)>("actlab::gated");
-    context->saved_data["dim"] = dim;
-    context->saved_data["name"] = name;
-    context->save_for_backward({x});
-    return op.call(x, dim, name);
+    context->saved_data["plan"] = reinterpret_cast<int64_t>(plan);
+    context->saved_data["flipped"] = flipped;
+    const auto& [name, dim, keep, given, made] = *plan;
+    if (keep == kChoice) {
+      static auto op = operation<decltype(parted_choosing)>("actlab::parted_choosing");
+      auto [y, bits] = op.call(x, dim, given, name);
+      context->save_for_backward({bits});
+      return y;
+    }
+    static auto op = operation<decltype(parted)>("actlab::parted");
+    Tensor y = op.call(x, dim, given, made, flipped, keep, name);
+    context->save_for_backward({keep == kOutput ? y : x});
+    return y;
   }
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
     variable_list results(3);
     if (!gradients[0].defined()) return results;
     const auto saved = context->get_saved_variables();
+    const auto& [name, dim, keep, given, made] = *reinterpret_cast<const Plan*>(context->saved_data.at("plan").toInt());
+    const bool flipped = context->saved_data.at("flipped").toBool();
     const auto found = [&] {
       at::AutoDispatchBelowADInplaceOrView below;
-      static auto op = operation<decltype(gated_backward)>("actlab::gated_backward");
-      return op.call(gradients[0], saved[0], context->saved_data["dim"].toInt(), context->saved_data["name"].toStringRef());
+      static auto op = operation<decltype(parted_backward)>("actlab::parted_backward");
+      return op.call(gradients[0], saved[0], dim, given, made, flipped, keep, name);
     }();
-    results[0] = last(found, variable_list{gradients[0], saved[0]}, kGatedOnce);
+    results[0] = last(found, variable_list{gradients[0], saved[0]}, kPartsOnce);
     return results;
   }
 };
 
-Tensor differentiable_gated(const Tensor& x, int64_t dim, c10::string_view name) {
-  if (x.requires_grad() && at::GradMode::is_enabled()) return Gated::apply(x, dim, std::string(name));
+Tensor differentiable_parted(const Tensor& x, int64_t dim, int64_t given, int64_t made, bool flipped, int64_t keep, c10::string_view name) {
+  if (x.requires_grad() && at::GradMode::is_enabled()) return Parted::apply(x, flipped, Plan::of(name, dim, keep, given, made));
   at::AutoDispatchBelowADInplaceOrView below;
-  static auto op = operation<decltype(gated)>("actlab::gated");
-  return op.call(x, dim, name);
+  static auto op = operation<decltype(parted)>("actlab::parted");
+  return op.call(x, dim, given, made, flipped, keep, name);
+}
+
+struct Paired : torch::autograd::Function<Paired> {
+  static Tensor forward(AutogradContext* context, const Tensor& a, const Tensor& b, const Plan* plan) {
+    at::AutoDispatchBelowADInplaceOrView below;
+    static auto op = operation<decltype(paired)>("actlab::paired");
+    context->saved_data["plan"] = reinterpret_cast<int64_t>(plan);
+    context->save_for_backward({a, b});
+    return op.call(a, b, plan->name);
+  }
+  static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    variable_list results(3);
+    if (!gradients[0].defined()) return results;
+    const auto saved = context->get_saved_variables();
+    const auto& name = reinterpret_cast<const Plan*>(context->saved_data.at("plan").toInt())->name;
+    const auto [da, db] = [&] {
+      at::AutoDispatchBelowADInplaceOrView below;
+      static auto op = operation<decltype(paired_backward)>("actlab::paired_backward");
+      return op.call(gradients[0], saved[0], saved[1], name);
+    }();
+    const variable_list inputs{gradients[0], saved[0], saved[1]};
+    results[0] = last(da, inputs, kPartsOnce);
+    results[1] = last(db, inputs, kPartsOnce);
+    return results;
+  }
+};
+
+Tensor differentiable_paired(const Tensor& a, const Tensor& b, c10::string_view name) {
+  if ((a.requires_grad() || b.requires_grad()) && at::GradMode::is_enabled()) return Paired::apply(a, b, Plan::of(name, kSingle, kInput));
+  at::AutoDispatchBelowADInplaceOrView below;
+  static auto op = operation<decltype(paired)>("actlab::paired");
+  return op.call(a, b, name);
 }
 
 // As `laid_out` places it.
@@ -702,14 +929,24 @@ std::vector<Tensor> meta_backward(
 
 Tensor meta_drawn(const Tensor& x, const Tensor& side, const Tensor&, c10::string_view, int64_t) { return at::empty_like(x, side.options()); }
 
-Tensor meta_gated(const Tensor& x, int64_t dim, c10::string_view) {
-  auto sizes = x.sym_sizes().vec();
-  sizes[dim] = sizes[dim] / 2;
-  return at::empty_symint(sizes, x.options());
+Tensor meta_parted(const Tensor& x, int64_t dim, int64_t given, int64_t made, bool, int64_t, c10::string_view) {
+  return at::empty_symint(with_parts(x.sym_sizes().vec(), dim, made, given), x.options());
 }
 
-Tensor meta_gated_backward(const Tensor&, const Tensor& x, int64_t, c10::string_view) {
-  return at::empty_like(x, x.options(), at::MemoryFormat::Contiguous);
+std::tuple<Tensor, Tensor> meta_parted_choosing(const Tensor& x, int64_t dim, int64_t given, c10::string_view) {
+  const std::vector<c10::SymInt> sizes{c10::SymInt(given), (x.sym_numel() / given + 7) / 8};
+  const auto bits = at::empty_symint(sizes, x.options().dtype(at::kByte));
+  return {at::empty_symint(with_parts(x.sym_sizes().vec(), dim, 1, given), x.options()), bits};
+}
+
+Tensor meta_parted_backward(const Tensor& g, const Tensor&, int64_t dim, int64_t given, int64_t made, bool, int64_t, c10::string_view) {
+  return at::empty_symint(with_parts(g.sym_sizes().vec(), dim, given, made), g.options());
+}
+
+Tensor meta_paired(const Tensor& a, const Tensor&, c10::string_view) { return at::empty_symint(a.sym_sizes(), a.options()); }
+
+std::tuple<Tensor, Tensor> meta_paired_backward(const Tensor&, const Tensor& a, const Tensor&, c10::string_view) {
+  return {at::empty_symint(a.sym_sizes(), a.options()), at::empty_symint(a.sym_sizes(), a.options())};
 }
 
 Tensor meta_curve(const Tensor&, const Tensor& x, c10::string_view) { return at::empty_like(x); }
@@ -768,8 +1005,11 @@ TORCH_LIBRARY(actlab, m) {
   m.def("backward(Tensor g, Tensor kept, Tensor? sides, Tensor[] learnt, str name, int axis, int keep) -> Tensor[]");
   m.def("curve(Tensor g, Tensor x, str name) -> Tensor");
   m.def("drawn(Tensor x, Tensor side, Tensor seed, str name, int keep) -> Tensor");
-  m.def("gated(Tensor x, int dim, str name) -> Tensor");
-  m.def("gated_backward(Tensor g, Tensor x, int dim, str name) -> Tensor");
+  m.def("parted(Tensor x, int dim, int given, int made, bool flipped, int keep, str name) -> Tensor");
+  m.def("parted_choosing(Tensor x, int dim, int given, str name) -> (Tensor, Tensor)");
+  m.def("parted_backward(Tensor g, Tensor kept, int dim, int given, int made, bool flipped, int keep, str name) -> Tensor");
+  m.def("paired(Tensor a, Tensor b, str name) -> Tensor");
+  m.def("paired_backward(Tensor g, Tensor a, Tensor b, str name) -> (Tensor, Tensor)");
 }
 
 TORCH_LIBRARY_IMPL(actlab, CPU, m) {
@@ -778,8 +1018,11 @@ TORCH_LIBRARY_IMPL(actlab, CPU, m) {
   m.impl("backward", backward);
   m.impl("curve", curve);
   m.impl("drawn", drawn);
-  m.impl("gated", gated);
-  m.impl("gated_backward", gated_backward);
+  m.impl("parted", parted);
+  m.impl("parted_choosing", parted_choosing);
+  m.impl("parted_backward", parted_backward);
+  m.impl("paired", paired);
+  m.impl("paired_backward", paired_backward);
 }
 
 TORCH_LIBRARY_IMPL(actlab, Meta, m) {
@@ -788,14 +1031,18 @@ TORCH_LIBRARY_IMPL(actlab, Meta, m) {
   m.impl("backward", meta_backward);
   m.impl("curve", meta_curve);
   m.impl("drawn", meta_drawn);
-  m.impl("gated", meta_gated);
-  m.impl("gated_backward", meta_gated_backward);
+  m.impl("parted", meta_parted);
+  m.impl("parted_choosing", meta_parted_choosing);
+  m.impl("parted_backward", meta_parted_backward);
+  m.impl("paired", meta_paired);
+  m.impl("paired_backward", meta_paired_backward);
 }
 
 TORCH_LIBRARY_IMPL(actlab, Autograd, m) {
   m.impl("forward", differentiable);
   m.impl("drawn", differentiable_drawn);
-  m.impl("gated", differentiable_gated);
+  m.impl("parted", differentiable_parted);
+  m.impl("paired", differentiable_paired);
 }
 
 extern "C" void actlab_set_builder(int (*given)(const char*, int)) { builder = given; }
