@@ -14,7 +14,7 @@ SOURCE = Path(actlab.__file__).parent
 # From the bottom to the top, one row for each row of the table: a part may import its own row and those before it. `report` and `plot`
 # stand before `recipes`, which end by writing a report; `records` stands before everything that writes them.
 ROWS = (
-    ("_language", "errors", "_files", "intervals"), ("records",), ("formula",), ("properties",), ("activations",), ("_in_place", "_exchanging", "swapping", "choosing", "_property_words"), ("kernels",), ("optimizing",), ("layers",), ("models",),
+    ("_language", "errors", "_files", "intervals"), ("records",), ("formula",), ("properties",), ("activations",), ("_in_place", "_exchanging", "_gated_blocks", "swapping", "choosing", "_property_words"), ("kernels",), ("optimizing",), ("layers",), ("models",),
     ("decoding",), ("data",), ("_own",), ("train",), ("tasks",), ("diagnosis", "inspection"), ("comparison",), ("plot", "report"), ("recipes",),
     ("cli", "explorer"), ("__main__",),
 )  # fmt: skip

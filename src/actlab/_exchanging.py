@@ -1,6 +1,6 @@
 """Walking a network for its activations, as modules and as calls of functions, and putting others in their places."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from inspect import signature
 from typing import Any
@@ -40,7 +40,7 @@ _METHODS = {
 
 
 # What a module holds of hooks, in the order of torch.nn.Module.
-_HOOKS = (
+HOOKS = (
     "_forward_hooks", "_forward_hooks_with_kwargs", "_forward_hooks_always_called", "_forward_pre_hooks",
     "_forward_pre_hooks_with_kwargs", "_backward_hooks", "_backward_pre_hooks", "_is_full_backward_hook",
 )  # fmt: skip
@@ -75,11 +75,11 @@ def exchange(model: nn.Module, choose: Choose) -> tuple[nn.Module, list[tuple[st
     """
     exchanged = list(_modules(model, choose))
     left: list[tuple[str, str]] = []
-    traced = _traced(model, left)
-    if traced is not None and any(_function_of(node) for node in traced.graph.nodes):
-        found = list(_calls(model, traced, choose))
+    graph = traced(model, left)
+    if graph is not None and any(function_of(node) for node in graph.graph.nodes):
+        found = list(_calls(model, graph, choose))
         exchanged += found
-        model = _finish(traced, model) if found else model
+        model = finished(graph, model) if found else model
     return model, exchanged, left
 
 
@@ -105,7 +105,7 @@ def _number(value: Any) -> float:
 def _modules(model: nn.Module, choose: Choose) -> Iterator[tuple[str, str, str]]:
     """Exchange modules in place; one that stands in several places is exchanged in all of them."""
     order = list(dict.fromkeys(model.modules()))
-    graph = _traced(model, []) if any(getattr(module, "inplace", False) for module in order) else None
+    graph = traced(model, []) if any(getattr(module, "inplace", False) for module in order) else None
     made: dict[nn.Module, tuple[str, nn.Module]] = {}
     for name, module in list(model.named_modules(remove_duplicate=False)):
         found = known_as(module)
@@ -117,7 +117,7 @@ def _modules(model: nn.Module, choose: Choose) -> Iterator[tuple[str, str, str]]
                 continue
             layer = _fitting(model, fresh.layer).train(module.training)
             layer = WritesBack(layer) if seen_by_others(module, graph) else layer
-            for hooks in _HOOKS:
+            for hooks in HOOKS:
                 setattr(layer, hooks, getattr(module, hooks))
             made[module] = fresh.name, layer
             fresh.then(order[order.index(module) + 1 :])
@@ -146,15 +146,16 @@ class _Tracer(fx.Tracer):
         return known_as(m) is not None or super().is_leaf_module(m, module_qualified_name)
 
 
-def _traced(model: nn.Module, left: list[tuple[str, str]]) -> fx.GraphModule | None:
-    """The model as a graph, if it can be one and is the same in training and evaluation."""
+def traced(model: nn.Module, left: list[tuple[str, str]], tracer: type[fx.Tracer] = _Tracer) -> fx.GraphModule | None:
+    """The model as a graph, if it can be one and is the same in training and evaluation; if not, `left` is told why."""
     if isinstance(model, nn.ModuleDict | nn.ModuleList):
         return None
     modes = [(module, module.training) for module in model.modules()]
     try:
         # Left out, an argument is None: as a proxy it would be taken for one that is there.
         left_out = {name: None for name, one in signature(model.forward).parameters.items() if one.default is None}
-        graphs = [fx.GraphModule(model, _Tracer().trace(model.train(mode), left_out)) for mode in (True, False)]
+        name = type(model).__name__
+        graphs = [fx.GraphModule(model, tracer().trace(model.train(mode), left_out), name) for mode in (True, False)]
         text = (
             ""
             if graphs[0].code == graphs[1].code
@@ -180,7 +181,8 @@ def _traced(model: nn.Module, left: list[tuple[str, str]]) -> fx.GraphModule | N
     return graphs[0]
 
 
-def _function_of(node: fx.Node) -> str | None:
+def function_of(node: fx.Node) -> str | None:
+    """The name of the entry that a call of a function or method computes; None for any other."""
     if node.op == "call_function":
         if node.target is F.gelu and node.kwargs.get("approximate", "none") == "tanh":
             return "gelu_tanh"
@@ -193,7 +195,7 @@ def _calls(model: nn.Module, traced: fx.GraphModule, choose: Choose) -> Iterator
     count = sum(name.startswith("exchanged_") for name, _ in model.named_children())
     found: list[tuple[str, str, str]] = []
     for node in list(traced.graph.nodes):
-        old = _function_of(node)
+        old = function_of(node)
         plain = len(node.args) + len(node.kwargs.keys() - {"inplace", "approximate"}) == 1
         fresh = choose(Found(old, {} if plain else None)) if old else None
         if old is None or fresh is None:
@@ -224,12 +226,14 @@ def _later(traced: fx.GraphModule, node: fx.Node) -> list[nn.Module]:
     return [traced.get_submodule(str(one.target)) for one in after(node) if one.op == "call_module"]
 
 
-def _finish(traced: fx.GraphModule, model: nn.Module) -> nn.Module:
-    """Give the traced model what tracing leaves out: its mode, its hooks, and the parts that its forward pass does not use."""
+def finished(traced: fx.GraphModule, model: nn.Module, without: Collection[str] = ()) -> nn.Module:
+    """Give the traced model what tracing leaves out: its mode, its hooks, and the parts that its forward pass does not use, `without` some."""
     for name, child in model.named_children():
-        if not hasattr(traced, name):
+        if name in without:
+            traced.delete_submodule(name)
+        elif not hasattr(traced, name):
             traced.add_module(name, child)
-    for hooks in _HOOKS:
+    for hooks in HOOKS:
         setattr(traced, hooks, getattr(model, hooks))
     traced.training = model.training  # its parts keep their own modes
     return traced

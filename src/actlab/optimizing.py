@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from . import activations, kernels
 from ._exchanging import Found, Fresh, exchange
+from ._gated_blocks import exchange_gated
 from ._language import say
 from .activations import Pointwise
 from .errors import UsageError
@@ -83,12 +84,16 @@ def optimize(model: nn.Module, sample: Any = None, *, save: str = "auto") -> Opt
     in its mode and without new gradients. `save` is as for `module(save=...)`: what is kept for the backward pass.
 
     Modules are replaced in place; calls of functions where torch.fx can trace the network, which then comes back as a GraphModule.
+    GLU and products with an activation, such as `act(gate(x)) * up(x)`, become one pass each, without a second derivative; a block
+    that computes such a product is traced by itself and becomes a GraphModule over the same parts.
     Raises UsageError where nothing could be exchanged, or where the outputs differ by more than rounding explains.
     """
     inputs = sample if isinstance(sample, tuple) else (sample,)
     original = None if sample is None else _copy(model)
     before = {module: dict(module._modules) for module in model.modules()}
-    done, exchanged, left = exchange(model, lambda found: _fused(model, found, save))
+    done, gated = exchange_gated(model) if _type_of(model) in kernels.PRECISIONS.values() else (model, [])
+    done, exchanged, left = exchange(done, lambda found: _fused(model, found, save))
+    exchanged = gated + exchanged
     if not exchanged:
         why = "".join(f"; {place}: {reason}" for place, reason in left)
         raise UsageError(
@@ -136,8 +141,7 @@ def _copy(model: nn.Module) -> nn.Module:
 def _fused(model: nn.Module, found: Found, save: str) -> Fresh | None:
     """The fused layer that computes what was found; None where there is none or it would draw other random numbers."""
     module = found.module
-    like = next((one.dtype for one in model.parameters() if one.is_floating_point()), torch.float32)
-    if like not in kernels.PRECISIONS.values():
+    if _type_of(model) not in kernels.PRECISIONS.values():
         return None
     if found.parameters is None or (isinstance(module, Pointwise) and module.fused):
         return None
@@ -157,6 +161,10 @@ def _fused(model: nn.Module, found: Found, save: str) -> Fresh | None:
     if isinstance(module, Pointwise):
         layer.axis, layer.size = module.axis, module.size
     return Fresh(f"fused {entry.name}", layer)
+
+
+def _type_of(model: nn.Module) -> torch.dtype:
+    return next((one.dtype for one in model.parameters() if one.is_floating_point()), torch.float32)
 
 
 def _weights(module: nn.Module | None, learnt: set[str]) -> dict[str, nn.Parameter]:
