@@ -62,7 +62,7 @@ kernel-benchmarks: setup  ## activations and networks: eager, torch.compile and 
 	$(BIN)/python benchmarks/activations.py
 	$(BIN)/python benchmarks/bounds.py
 	$(BIN)/python benchmarks/block.py
-	$(BIN)/python benchmarks/gated.py
+	$(BIN)/python benchmarks/vectors.py
 
 sequence-benchmarks: setup  ## recipes for sentences, speech and series with three seeds, recurrent layers, gradient through time: two hours
 	$(BIN)/python benchmarks/recurrent.py
