@@ -28,25 +28,35 @@ from actlab.optimizing import bytes_kept
 from actlab.train.memory import keep_freed_memory
 
 
+class FeedForward(nn.Module):
+    """Two linear layers with an activation between, or LLaMA's three with a gate."""
+
+    def __init__(self, width: int, inner: int, activation: nn.Module, *, gated: bool):
+        super().__init__()
+        self.up, self.down, self.act = nn.Linear(width, inner), nn.Linear(inner, width), activation
+        self.gate = nn.Linear(width, inner) if gated else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        up = self.up(x)
+        return self.down(self.act(up) if self.gate is None else self.act(self.gate(x)) * up)
+
+
 class Block(nn.Module):
     """A pre-norm Transformer block: attention and a feed-forward part, with or without a gate."""
 
     def __init__(self, width: int, heads: int, inner: int, activation: nn.Module, *, gated: bool, causal: bool):
         super().__init__()
-        self.heads, self.causal, self.act = heads, causal, activation
+        self.heads, self.causal = heads, causal
         self.norms = nn.ModuleList([nn.LayerNorm(width), nn.LayerNorm(width)])
         self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
-        self.up, self.down = nn.Linear(width, inner), nn.Linear(inner, width)
-        self.gate = nn.Linear(width, inner) if gated else None
+        self.mlp = FeedForward(width, inner, activation, gated=gated)
 
     def forward(self, x: Tensor) -> Tensor:
         batch, length, width = x.shape
         parts = self.qkv(self.norms[0](x)).view(batch, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         found = F.scaled_dot_product_attention(*parts.unbind(0), is_causal=self.causal)
         x = x + self.out(found.transpose(1, 2).reshape(batch, length, width))
-        inner = self.norms[1](x)
-        up = self.up(inner)
-        return x + self.down(self.act(up) if self.gate is None else self.act(self.gate(inner)) * up)
+        return x + self.mlp(self.norms[1](x))
 
 
 def networks(*, quick: bool) -> dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]]:

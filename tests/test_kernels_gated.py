@@ -133,7 +133,50 @@ def test_products_of_other_shapes_and_types_are_as_torch_promotes_them():
 
 def test_products_within_torch_compile():
     torch._dynamo.reset()
-    layer, a, b = Gated("silu", fused=True), numbers((6, 256), torch.bfloat16), numbers((6, 256), torch.bfloat16)
-    assert torch.equal(torch.compile(layer, fullgraph=True, backend="aot_eager", dynamic=True)(a, b), layer(a, b))
-    halves = GatedHalves("silu", gate_first=True, fused=True)
-    assert torch.equal(torch.compile(halves, fullgraph=True, backend="aot_eager", dynamic=True)(a), halves(a))
+    a, b = numbers((6, 256), torch.bfloat16).requires_grad_(), numbers((6, 600), torch.bfloat16, 1.0).requires_grad_()
+    g = numbers((6, 256), torch.bfloat16)
+    pair, halves = Gated("silu", fused=True), GatedHalves("silu", gate_first=True, fused=True)
+    for function in (
+        lambda a, b: pair(a, b[:, ::2][:, :256]),
+        lambda a, _: pair(a.t(), a.t()).t(),
+        lambda _, b: halves(b[:, 44:556]),
+    ):
+        compiled = torch.compile(function, fullgraph=True, backend="aot_eager", dynamic=True)
+        found, right = (
+            (y := way(a, b), *torch.autograd.grad(y, (a, b), g, allow_unused=True)) for way in (compiled, function)
+        )
+        for one, other in zip(found, right, strict=True):
+            assert (one is None and other is None) or (torch.equal(one, other) and one.stride() == other.stride())
+
+
+def test_products_keep_the_order_in_memory_and_any_length():
+    layer = Gated("silu", fused=True)
+    a, b = (numbers((2, 3, 40, 50), torch.float32, s).to(memory_format=torch.channels_last) for s in (1.0, 2.0))
+    y = layer(a, b)
+    assert y.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(y, a * torch.nn.functional.silu(b))
+    wide = numbers((40, 3001), torch.float32)  # threads, and pieces that begin within a run
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        for x, z in (
+            (wide[:, :1500], wide[:, 1501:]),
+            (wide[:, :1500].contiguous(), wide[:, 1501:]),
+            (wide[:, 1::2], wide[:, :1500]),
+        ):
+            given = [one.detach().requires_grad_() for one in (x, z)]
+            out = layer(*given)
+            right = given[0] * torch.nn.functional.silu(given[1])
+            torch.testing.assert_close(out, right)
+            for one, other in zip(
+                torch.autograd.grad(out.sum(), given), torch.autograd.grad(right.sum(), given), strict=True
+            ):
+                torch.testing.assert_close(one, other)
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_a_gate_that_draws_in_training_does_so():
+    layer, a = Gated("rrelu", fused=True), numbers((4, 300), torch.float32, 1.0)
+    assert not torch.equal(layer(a, a), layer(a, a))
+    assert torch.equal(layer.eval()(a, a), layer(a, a))

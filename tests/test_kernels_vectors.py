@@ -111,3 +111,10 @@ def test_without_a_compiler_plain_operations_compute(monkeypatch):
     monkeypatch.setattr("actlab.kernels._run_parts.own", lambda _: None)
     x = numbers((3, 100), torch.float32)
     torch.testing.assert_close(get("sparsemax").module(fused=True)(x), sorted_sparsemax(x).float())
+
+
+def test_an_axis_of_one_element_whatever_its_stride():
+    x = torch.randn(1, 5).expand(4, 5)[:1]
+    for name in ("sparsemax", "crelu"):
+        found, plain = (get(name).module(fused=fused, dim=0)(x) for fused in (True, False))
+        assert torch.equal(found, plain)

@@ -1,6 +1,7 @@
 """`optimize`: the same network with fused activations, proved equal and measured."""
 
 import copy
+import random
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from torch.nn import functional as F
 
 import actlab
 from actlab import kernels
-from actlab.activations import Pointwise, get
+from actlab.activations import Gated, Pointwise, get
 from actlab.errors import UsageError
 from actlab.models import build
 from actlab.optimizing import bytes_kept
@@ -142,6 +143,146 @@ def test_products_that_are_not_gates_stay_so():
     done = actlab.optimize(model, x)
     assert not any("product" in old for _, old, _ in done.exchanged)
     torch.testing.assert_close(done.model(x), expected)
+
+
+def test_calls_and_modules_in_place_beside_a_gated_block_are_exchanged_too():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.block, self.last = nn.Linear(8, 32), GatedBlock(), nn.ReLU(inplace=True)
+
+        def forward(self, x):
+            return self.last(self.block(F.gelu(self.first(x))))
+
+    model, x = Net(), torch.randn(5, 8)
+    expected = model(x)
+    done = actlab.optimize(model, x)
+    assert sorted(new for _, _, new in done.exchanged) == ["fused gated silu", "fused gelu", "fused relu"]
+    assert not done.left and isinstance(done.model.last, Pointwise)  # none that copies into its input
+    torch.testing.assert_close(done.model(x), expected)
+
+
+class InPlace(nn.Module):
+    """What the activation has read changes before the product."""
+
+    def __init__(self, write):
+        super().__init__()
+        self.fc, self.inner, self.write = nn.Linear(8, 8), nn.ReLU(inplace=True), [write]
+
+    def forward(self, x):
+        h = self.fc(x)
+        gate = torch.sigmoid(h)
+        h = self.write[0](self, h)
+        return gate * h
+
+
+def doubled(_, h):
+    h *= 2
+    return h
+
+
+class ShiftsIts(nn.Module):
+    def forward(self, h):
+        return h.add_(1)
+
+
+@pytest.mark.parametrize(
+    "write", [doubled, lambda _, h: h.mul_(2), lambda own, h: own.inner(h), lambda _, h: F.relu(h, inplace=True), lambda own, h: own.shifts(h)]
+)  # fmt: skip
+def test_a_product_of_what_was_written_into_is_left(write):
+    model, x = InPlace(write), torch.randn(5, 8)
+    model.shifts = ShiftsIts()
+    expected = model(x)
+    done = actlab.optimize(model)
+    rebound = write is doubled  # in a graph that is a tensor of its own
+    assert any("product" in old for _, old, _ in done.exchanged) == rebound
+    torch.testing.assert_close(done.model(x), expected)
+
+
+class Keeps(GatedBlock):
+    """Weights and modules that its own forward pass does not use."""
+
+    def __init__(self, how):
+        super().__init__()
+        if how == "activation of the parent":
+            self.out_act = nn.PReLU()
+        elif how == "weight of a loss":
+            self.log_var = nn.Parameter(torch.zeros(3))
+        elif how == "buffer that is not saved":
+            self.register_buffer("mask", torch.ones(32), persistent=False)
+        elif how == "list of modules":
+            self.experts = nn.ModuleList([nn.Linear(32, 32), nn.Linear(32, 32)])
+
+    def forward(self, x):
+        if hasattr(self, "mask"):
+            x = x * self.mask
+        return super().forward(self.experts[0](x) if hasattr(self, "experts") else x)
+
+
+@pytest.mark.parametrize(
+    "how", ["activation of the parent", "weight of a loss", "buffer that is not saved", "list of modules"]
+)
+def test_nothing_that_a_block_holds_is_lost(how):
+    model, x = nn.Sequential(nn.Linear(32, 32), Keeps(how)), torch.randn(5, 32)
+    expected, weights = model(x), {name: id(one) for name, one in model.named_parameters()}
+    buffers = [name for name, _ in model.named_buffers()]
+    done = actlab.optimize(model, x)
+    assert {name: id(one) for name, one in done.model.named_parameters() if "out_act" not in name} == {
+        name: one for name, one in weights.items() if "out_act" not in name
+    }
+    assert [name for name, _ in done.model.named_buffers()] == buffers
+    assert hasattr(done.model[1], "out_act") == (how == "activation of the parent")
+    torch.testing.assert_close(done.model(x), expected)
+
+
+def test_blocks_that_draw_or_scale_by_a_size_compute_what_they_did():
+    class Skips(GatedBlock):
+        def forward(self, x):
+            return x if random.random() < 0.5 else super().forward(x)
+
+    class Scaled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc = nn.Linear(8, 8)
+
+        def forward(self, x):
+            h = self.fc(x)
+            return torch.sigmoid(h) * h.shape[-1] ** -0.5
+
+    model = nn.ModuleDict({"skips": Skips(), "scaled": Scaled()})
+    x = torch.randn(5, 8)
+    expected = model["scaled"](x)
+    done = actlab.optimize(model)
+    assert type(done.model["skips"]) is Skips
+    torch.testing.assert_close(done.model["scaled"](x), expected)
+
+
+def test_the_network_is_as_it_was_after_any_error(monkeypatch):
+    model, x = nn.Sequential(nn.Linear(32, 32), GatedBlock()), torch.randn(5, 32)
+    parts = dict(model.named_modules())
+
+    def fails(*_):
+        raise MemoryError("no room")
+
+    monkeypatch.setattr("actlab.optimizing._measure", fails)
+    with pytest.raises(MemoryError):
+        actlab.optimize(model, x)
+    assert dict(model.named_modules()) == parts
+
+
+def test_another_activation_in_a_fused_product_and_hooks_on_it():
+    model, x = nn.Sequential(nn.Linear(32, 32), GatedBlock()), torch.randn(5, 32)
+    done = actlab.optimize(model)
+    (gated,) = (one for one in done.model.modules() if isinstance(one, Gated))
+    seen = []
+    handle = gated.gate.register_forward_hook(lambda *_: seen.append(1))
+    before = done.model(x)
+    handle.remove()
+    assert seen == [1]
+    torch.testing.assert_close(done.model(x), before)
+    actlab.swap(done.model, "relu")
+    block, inner = done.model[1], done.model[0](x)
+    torch.testing.assert_close(done.model(x), block.down_proj(F.relu(block.gate_proj(inner)) * block.up_proj(inner)))
 
 
 def test_alexnet():

@@ -11,8 +11,9 @@ from torch.nn import functional as F
 
 from ._in_place import WritesBack, after, seen_by_others
 from ._language import say
-from .activations import Pointwise
+from .activations import Gated, Pointwise
 from .activations._torch_modules import twin_of
+from .activations._vector_spec import Vectorwise
 from .errors import first_line
 
 # Classes of other packages, known by their names so that the packages need not be there.
@@ -143,7 +144,11 @@ class _Tracer(fx.Tracer):
     """Looks inside everything but torch's own layers and activations."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return known_as(m) is not None or super().is_leaf_module(m, module_qualified_name)
+        return (
+            known_as(m) is not None
+            or isinstance(m, Gated | Vectorwise)
+            or super().is_leaf_module(m, module_qualified_name)
+        )
 
 
 def traced(model: nn.Module, left: list[tuple[str, str]], tracer: type[fx.Tracer] = _Tracer) -> fx.GraphModule | None:

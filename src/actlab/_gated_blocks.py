@@ -1,6 +1,7 @@
 """Functions of an axis in a network, such as GLU, and products of a tensor with an activation of another; fused ones in their places."""
 
 import operator
+import random
 from collections.abc import Iterator
 from inspect import Parameter, signature
 from typing import Any, NamedTuple
@@ -10,6 +11,7 @@ from torch import fx, nn
 from torch.nn import functional as F
 
 from ._exchanging import HOOKS, finished, function_of, known_as, traced
+from ._in_place import after
 from .activations import Activation, Gated, GatedHalves, Pointwise, get
 from .activations._vector_spec import Vectorwise
 
@@ -66,19 +68,38 @@ def _fused(module: nn.Module) -> tuple[nn.Module, list[tuple[str, str]]]:
     graph = _graph_of(module)
     if graph is None:
         return module, []
-    unused = set(dict(module.named_children()))
-    found = list(_exchanged(graph))
+    before = _used(graph)
+    found = list(_exchanged(graph, training=module.training))
     if not found:
         return module, []
     graph.recompile()
-    unused -= {
-        str(node.target).partition(".")[0] for node in graph.graph.nodes if node.op in ("call_module", "get_attr")
-    }
-    fresh = finished(graph, module, without={one for one in unused if known_as(module.get_submodule(one))})
+    idle = {one for one in before - _used(graph) if known_as(module.get_submodule(one))}
+    fresh = finished(graph, module, without=idle)
+    if not _holds_the_same(fresh, module):
+        return module, []
     for name, value in vars(module).items():  # numbers and the like that others read
         if name not in vars(fresh) and not isinstance(value, nn.Module | torch.Tensor):
             object.__setattr__(fresh, name, value)
     return fresh, found
+
+
+def _used(graph: fx.GraphModule) -> set[str]:
+    """The children that a graph calls or reads."""
+    return {str(node.target).partition(".")[0] for node in graph.graph.nodes if node.op in ("call_module", "get_attr")}
+
+
+def _holds_the_same(fresh: nn.Module, module: nn.Module) -> bool:
+    """Whether weights, buffers and all that has any are where they were."""
+    if set(fresh.state_dict()) != set(module.state_dict()):
+        return False
+    names = [dict(one.named_buffers(remove_duplicate=False)).keys() for one in (fresh, module)]
+    there = dict(fresh.named_modules(remove_duplicate=False))
+    lost = [
+        one
+        for name, one in module.named_modules(remove_duplicate=False)
+        if name and there.get(name) is not one and known_as(one) is None
+    ]
+    return names[0] == names[1] and not lost
 
 
 def _of_axis(module: nn.Module) -> Vectorwise | None:
@@ -90,17 +111,31 @@ def _of_axis(module: nn.Module) -> Vectorwise | None:
     return None
 
 
+_EXPECTED = {"forward", "extra_repr", "init_weights", "reset_parameters"}  # methods that nobody calls by then
+
+
 def _graph_of(module: nn.Module) -> fx.GraphModule | None:
-    """A module's own forward pass; None for torch's layers, and where it cannot be traced or takes what may be left out."""
+    """A module's own forward pass; None where a graph could not stand in for it.
+
+    That is for torch's layers, where it cannot be traced, takes what may be left out, draws numbers, is watched by hooks, or has other
+    methods that may be called.
+    """
     if type(module).__module__.startswith("torch.") or not list(module.children()):
+        return None
+    own = {name for one in type(module).__mro__ if one not in nn.Module.__mro__ for name in vars(one)}
+    others = [name for name in own - _EXPECTED if not name.startswith("_") and callable(getattr(module, name, None))]
+    if others or any(getattr(module, hooks) for hooks in HOOKS):
         return None
     given = signature(module.forward).parameters.values()
     if any(one.default is not Parameter.empty or one.kind is not Parameter.POSITIONAL_OR_KEYWORD for one in given):
         return None
-    return traced(module, [], _Block)
+    before = random.getstate(), torch.get_rng_state()
+    graph = traced(module, [], _Block)
+    drew = random.getstate() != before[0] or not torch.equal(torch.get_rng_state(), before[1])
+    return None if drew else graph
 
 
-def _exchanged(graph: fx.GraphModule) -> Iterator[tuple[str, str]]:
+def _exchanged(graph: fx.GraphModule, *, training: bool) -> Iterator[tuple[str, str]]:
     count = 0
     for node in list(graph.graph.nodes):
         layer, sources, unused, old = _gated(graph, node) or _glu(node) or (None, (), (), "")
@@ -108,7 +143,7 @@ def _exchanged(graph: fx.GraphModule) -> Iterator[tuple[str, str]]:
             continue
         while hasattr(graph, f"gated_{count}"):
             count += 1
-        graph.add_submodule(f"gated_{count}", layer.train(graph.training))
+        graph.add_submodule(f"gated_{count}", layer.train(training))
         with graph.graph.inserting_after(node):
             call = graph.graph.call_module(f"gated_{count}", tuple(sources))
         node.replace_all_uses_with(call)
@@ -138,6 +173,8 @@ def _gated(graph: fx.GraphModule, node: fx.Node) -> Change | None:
         return None
     old, lever = f"product with {gate.activation.name}", _source(gate.call)
     halves = _halves(lever, gate.other, (gate.call, node))
+    if _written_between(graph, gate.call if halves is None else halves[2][-1], node):
+        return None
     if halves is None:
         return Gated(gate.activation, fused=True, **gate.parameters), (gate.other, lever), (gate.call,), old
     x, dim, unused = halves
@@ -159,6 +196,25 @@ def _gate(graph: fx.GraphModule, node: fx.Node) -> _Gate | None:
         if known is not None and isinstance(_source(call), fx.Node):
             return _Gate(*known, call, other)
     return None
+
+
+def _written_between(graph: fx.GraphModule, first: fx.Node, last: fx.Node) -> bool:
+    """Whether anything from one call to another may write into a tensor: what is computed at `last` must be as it was at `first`."""
+    for one in after(first):
+        if one is last:
+            return False
+        module = graph.get_submodule(str(one.target)) if one.op == "call_module" else None
+        name = str(getattr(one.target, "__name__", one.target))
+        into = (
+            one.kwargs.get("inplace") or one.kwargs.get("out") is not None or any(given is True for given in one.args)
+        )
+        writes = name.endswith("_") or name in ("iadd", "isub", "imul", "itruediv", "ipow", "setitem") or into
+        hidden = module is not None and not type(module).__module__.startswith("torch.")
+        if hidden and set(one.all_input_nodes) & {*first.all_input_nodes, *first.users}:
+            return True  # a module of the user's that gets what is read
+        if writes or any(getattr(part, "inplace", False) for part in (module.modules() if module else ())):
+            return True
+    return True
 
 
 def _source(call: fx.Node) -> Any:

@@ -91,6 +91,16 @@ def optimize(model: nn.Module, sample: Any = None, *, save: str = "auto") -> Opt
     inputs = sample if isinstance(sample, tuple) else (sample,)
     original = None if sample is None else _copy(model)
     before = {module: dict(module._modules) for module in model.modules()}
+    try:
+        return _optimized(model, original, inputs, save)
+    except BaseException:
+        for module, children in before.items():
+            module._modules = children  # as it was
+        raise
+
+
+def _optimized(model: nn.Module, original: nn.Module | None, inputs: tuple[Any, ...], save: str) -> Optimized:
+    """The network changed, compared and measured."""
     done, gated = exchange_gated(model) if _type_of(model) in kernels.PRECISIONS.values() else (model, [])
     done, exchanged, left = exchange(done, lambda found: _fused(model, found, save))
     exchanged = gated + exchanged
@@ -102,12 +112,7 @@ def optimize(model: nn.Module, sample: Any = None, *, save: str = "auto") -> Opt
     if original is None:
         return Optimized(done, tuple(exchanged), tuple(left))
     with _untouched(model):
-        try:
-            difference = _difference(original, done, inputs)
-        except UsageError:
-            for module, children in before.items():
-                module._modules = children  # as it was
-            raise
+        difference = _difference(original, done, inputs)
         measured = _measure(original, done, inputs)
     return Optimized(done, tuple(exchanged), tuple(left), difference, *measured)
 

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from ._catalogue import get
 from ._fusing import fused, run_halves, run_pair
+from ._layer import Pointwise
 from ._spec import Activation
 
 
@@ -13,8 +14,11 @@ class Gated(nn.Module):
     """`value * f(gate)` for two tensors of one shape: `Gated("silu")(up(x), gate(x))` is the middle of LLaMA's feed-forward layers.
 
     f is an activation with fixed parameters. `fused` computes the product by one compiled kernel (True), which keeps the two tensors
-    alone for the backward pass and has no second derivative, by plain operations (False), or as `actlab.fused` says (None).
+    alone for the backward pass and has no second derivative, by plain operations (False), or as `actlab.fused` says (None). Where someone
+    watches f by a hook, or it draws in training, it is computed by itself.
     """
+
+    gate: nn.Module
 
     def __init__(self, activation: Activation | str, *, fused: bool | None = None, **parameters: Any):
         super().__init__()
@@ -25,15 +29,23 @@ class Gated(nn.Module):
     @property
     def activation(self) -> Activation:
         """f, with other parameters perhaps than its usual ones."""
+        assert isinstance(self.gate, Pointwise)
         return self.gate.activation
 
     def forward(self, value: Tensor, gate: Tensor) -> Tensor:
         """The product; where the two have not the same shape and type, as torch broadcasts and promotes them."""
-        result = run_pair(self.activation, self.gate.fixed, value, gate) if self._fuses() else None
+        f, result = self._fused(), None
+        if f is not None and isinstance(value, Tensor) and isinstance(gate, Tensor):
+            result = run_pair(f.activation, f.fixed, value, gate)
         return value * self.gate(gate) if result is None else result
 
-    def _fuses(self) -> bool:
-        return fused.on if self.fused is None else self.fused
+    def _fused(self) -> Pointwise | None:
+        """f if it is to be part of a kernel."""
+        f = self.gate  # by now another one perhaps
+        if not (fused.on if self.fused is None else self.fused) or not isinstance(f, Pointwise) or f.learnt:
+            return None
+        watched = f._forward_hooks or f._forward_pre_hooks or f._backward_hooks or f._backward_pre_hooks
+        return None if watched or (f.activation.random and self.training) else f
 
 
 class GatedHalves(Gated):
@@ -53,9 +65,9 @@ class GatedHalves(Gated):
 
     def forward(self, x: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Half as long along the axis."""
-        result = None
-        if self._fuses():
-            result = run_halves(self.activation, self.gate.fixed, x, self.dim, gate_first=self.gate_first)
+        f, result = self._fused(), None
+        if f is not None:
+            result = run_halves(f.activation, f.fixed, x, self.dim, gate_first=self.gate_first)
         if result is not None:
             return result
         first, second = x.chunk(2, self.dim)

@@ -130,6 +130,11 @@ class Vectorwise(nn.Module):
         """f along the axis chosen."""
         return self.activation.apply(x, by_kernel=self.fused, **self.values)
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if self.fused:
+            engine()
+
     def extra_repr(self) -> str:
         return ", ".join([self.activation.name, *(f"{name}={value}" for name, value in self.values.items())])
 

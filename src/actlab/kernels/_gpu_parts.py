@@ -15,7 +15,7 @@ from ._variant import Parting
 def run(parting: Parting, x: Tensor, axis: int, given: int, keep: int, *, flipped: bool) -> Tensor:
     """f along an axis of x, on the device of x."""
     outer, size = x.shape[:axis], x.shape[axis]
-    parts = x.contiguous().reshape(outer.numel(), given, -1) if x.numel() else x.new_zeros(0, given, 1)
+    parts = x.contiguous().reshape(outer.numel(), given, -1) if x.numel() else x.reshape(0, given, 1)
     y = _Parted.apply(parts, parting, keep, " flipped" * flipped)
     made = y.shape[1]  # pyright: ignore[reportAttributeAccessIssue]
     return y.reshape(*outer, size // given * made, *x.shape[axis + 1 :])  # pyright: ignore[reportAttributeAccessIssue]
@@ -42,8 +42,8 @@ class _Parted(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
-        _once()
-        return computed(ctx.parting, f"parted_backward{ctx.order}", gradients[0], *ctx.saved_tensors), None, None, None
+        found = computed(ctx.parting, f"parted_backward{ctx.order}", gradients[0], *ctx.saved_tensors)
+        return _last(found, gradients[0], *ctx.saved_tensors), None, None, None
 
 
 class _Paired(torch.autograd.Function):
@@ -55,12 +55,22 @@ class _Paired(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
-        _once()
-        return *computed(ctx.gate, "paired_backward", gradients[0], *ctx.saved_tensors), None
+        found = computed(ctx.gate, "paired_backward", gradients[0], *ctx.saved_tensors)
+        return *[_last(one, gradients[0], *ctx.saved_tensors) for one in found], None
 
 
-def _once() -> None:
-    if torch.is_grad_enabled():
+def _last(gradient: Tensor, *inputs: Tensor) -> Tensor:
+    """A gradient that says so when it is to be differentiated, instead of being taken for a constant."""
+    return _Last.apply(gradient, *inputs) if torch.is_grad_enabled() else gradient  # pyright: ignore[reportReturnType]
+
+
+class _Last(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, gradient: Tensor, *inputs: Tensor) -> Tensor:
+        return gradient.view_as(gradient)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Any:
         raise UsageError(
             say(
                 "fused functions of an axis have no second derivative; take it within actlab.fused(False)",

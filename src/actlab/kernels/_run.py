@@ -142,7 +142,7 @@ def shortcut(
     found = _DECIDED.get((entry, fixed, save, dtype, False))
     if found and draws:
         found = _decided_drawn(entry, fixed, save, dtype)
-    return (fast(draws=draws), (found[0], _SINGLE, found[1], dtype)) if found and found[0] else None
+    return (fast("drawn" * draws), (found[0], _SINGLE, found[1], dtype)) if found and found[0] else None
 
 
 def _decided(entry: Activation, fixed: Values, save: str, dtype: torch.dtype, rows: bool) -> tuple[str, int]:

@@ -11,7 +11,7 @@ from ._forms import DTYPES
 from ._lean import INPUT, OUTPUT
 from ._parted_forms import CHOICE
 from ._run import gpu_takes, operators_take
-from ._runtime import library, own, ready, register
+from ._runtime import fast, library, own, ready, register
 from ._variant import Parting
 
 _MOST = 8  # parts, as runtime.cpp has it
@@ -47,6 +47,11 @@ def run_halves(gate: Activation, values: Values, x: Tensor, dim: int, *, gate_fi
 
 def run_pair(gate: Activation, values: Values, value: Tensor, lever: Tensor) -> Tensor | None:
     """`value` times `gate` of `lever`; None as for `run_parted`, and where the two are not of one shape and type."""
+    known = None if torch.compiler.is_compiling() else _PLANS.get((gate, values, value.dtype))
+    if known and known.key:
+        result = fast("paired")(value, lever, known.key, value.dtype)
+        if result is not None:
+            return result
     if value.shape != lever.shape or value.dtype != lever.dtype:
         return None
     if operators_take(value) and operators_take(lever):
@@ -62,6 +67,12 @@ def run_pair(gate: Activation, values: Values, value: Tensor, lever: Tensor) -> 
 def _parted(
     entry: Activation | VectorActivation, fixed: Values, x: Tensor, dim: int, *, flipped: bool = False
 ) -> Tensor | None:
+    known = None if torch.compiler.is_compiling() else _PLANS.get((entry, fixed, x.dtype))
+    if known and known.key:
+        key, given, made, keep, neighbours = known
+        result = fast("parted")(x, dim, given, made, flipped, keep, key, neighbours, x.dtype)
+        if result is not None:
+            return result
     on_cpu = operators_take(x)
     if not (on_cpu or gpu_takes(x)) or not -x.dim() <= dim < x.dim():
         return None

@@ -61,16 +61,17 @@ def library() -> ctypes.CDLL | None:
 
 
 @cache
-def fast(*, draws: bool = False) -> Callable[..., Any]:
-    """`fast(x, learnt, key, axis, keep, dtype)`: the operator without what torch.ops does in Python at every call; see runtime.cpp.
+def fast(kind: str = "") -> Callable[..., Any]:
+    """`fast()(x, learnt, key, axis, keep, dtype)`: the operator without what torch.ops does in Python at every call; see runtime.cpp.
 
-    With `draws` f is as in training, of a seed that it draws; `learnt` is empty then and `axis` any.
+    That of kind "drawn" is f as in training, of a seed that it draws; `learnt` is empty then and `axis` any. "parted" and "paired" are
+    those of functions that work on parts of an axis, and take arguments of their own.
     """
     loaded = library()
     assert loaded is not None
-    make = ctypes.PyDLL(loaded._name).actlab_fast
-    make.restype, make.argtypes = ctypes.py_object, [ctypes.c_bool]
-    return make(draws)
+    make = getattr(ctypes.PyDLL(loaded._name), f"actlab_fast{kind and '_'}{kind}")
+    make.restype, make.argtypes = ctypes.py_object, []
+    return make()
 
 
 def register(variant: Variant | Parting) -> str:

@@ -603,6 +603,12 @@ Part runs_of(const Tensor& x, int64_t& run) {
   return stride < run ? Part{} : Part{static_cast<char*>(x.data_ptr()), stride};
 }
 
+// Whether two tensors fill their memory in the same order, whatever it is.
+bool ordered_alike(const Tensor& a, const Tensor& b) { return a.strides() == b.strides() && a.is_non_overlapping_and_dense(); }
+
+// A tensor whose elements all lie side by side.
+Part whole(const Tensor& x, int64_t run) { return {static_cast<char*>(x.data_ptr()), run}; }
+
 // Two tensors of one shape as parts of the same runs; copied where they do not lie so.
 struct Pair {
   std::array<Tensor, 2> tensors;
@@ -610,6 +616,11 @@ struct Pair {
   int64_t run = INT64_MAX;
 
   Pair(const Tensor& a, const Tensor& b) : tensors{a, b} {
+    if (ordered_alike(a, b)) {
+      run = std::max<int64_t>(1, a.numel());
+      parts = {whole(a, run), whole(b, run)};
+      return;
+    }
     std::array<int64_t, 2> runs;
     for (int one : {0, 1}) {
       Part part = runs_of(tensors[one], runs[one]);
@@ -629,21 +640,21 @@ struct Pair {
   }
 };
 
-// A tensor whose elements all lie side by side.
-Part whole(const Tensor& x, int64_t run) { return {static_cast<char*>(x.data_ptr()), run}; }
+// For a result or gradient of a pair: in their order where they have one, else contiguous.
+Tensor empty_for(const Tensor& a, const Tensor& b) { return ordered_alike(a, b) ? at::empty_like(a) : at::empty(a.sizes(), a.options()); }
 
 // The first times a gate of the second.
 Tensor paired(const Tensor& a, const Tensor& b, c10::string_view name) {
   const Pair given(a, b);
-  Tensor y = at::empty(a.sizes(), a.options());
+  Tensor y = empty_for(a, b);
   over_parts(kernel(std::string(name), a, kParted), a, a.numel(), given.run, given.parts, {whole(y, given.run)}, past_the_caches(y, 3));
   return y;
 }
 
 std::tuple<Tensor, Tensor> paired_backward(const Tensor& gradient, const Tensor& a, const Tensor& b, c10::string_view name) {
   const Pair given(a, b);
-  const Tensor g = gradient.to(a.scalar_type()).contiguous();
-  Tensor da = at::empty(a.sizes(), a.options()), db = at::empty(a.sizes(), a.options());
+  Tensor da = empty_for(a, b), db = empty_for(a, b);
+  const Tensor g = ordered_as(gradient, da);
   Parts inputs{whole(g, given.run)};
   inputs.append(given.parts.begin(), given.parts.end());
   const Parts made{whole(da, given.run), whole(db, given.run)};
@@ -943,10 +954,13 @@ Tensor meta_parted_backward(const Tensor& g, const Tensor&, int64_t dim, int64_t
   return at::empty_symint(with_parts(g.sym_sizes().vec(), dim, given, made), g.options());
 }
 
-Tensor meta_paired(const Tensor& a, const Tensor&, c10::string_view) { return at::empty_symint(a.sym_sizes(), a.options()); }
+Tensor meta_paired(const Tensor& a, const Tensor& b, c10::string_view) {
+  const bool alike = a.sym_strides() == b.sym_strides() && a.is_non_overlapping_and_dense();
+  return alike ? at::empty_like(a) : at::empty_symint(a.sym_sizes(), a.options());
+}
 
-std::tuple<Tensor, Tensor> meta_paired_backward(const Tensor&, const Tensor& a, const Tensor&, c10::string_view) {
-  return {at::empty_symint(a.sym_sizes(), a.options()), at::empty_symint(a.sym_sizes(), a.options())};
+std::tuple<Tensor, Tensor> meta_paired_backward(const Tensor&, const Tensor& a, const Tensor& b, c10::string_view name) {
+  return {meta_paired(a, b, name), meta_paired(a, b, name)};
 }
 
 Tensor meta_curve(const Tensor&, const Tensor& x, c10::string_view) { return at::empty_like(x); }
@@ -995,6 +1009,63 @@ PyObject* fast(PyObject*, PyObject* const* given, Py_ssize_t count) {
   }
   return THPVariable_Wrap(std::move(y));
   END_HANDLE_TH_ERRORS
+}
+
+std::string text_of(PyObject* given) {
+  Py_ssize_t length = 0;
+  const char* text = PyUnicode_AsUTF8AndSize(given, &length);
+  return text ? std::string(text, length) : std::string();
+}
+
+// fast_parted(x, axis, given, made, flipped, keep, name, neighbours, type): the same of `parted`; with neighbours the axis is cut into groups
+// of `given`. None too where the axis is not there or cannot be cut so.
+PyObject* fast_parted(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
+  HANDLE_TH_ERRORS
+  TORCH_CHECK(count == 9 && THPDtype_Check(arguments[8]), "fast_parted takes x, axis, given, made, flipped, keep, name, neighbours and type");
+  const Tensor* x = plain_of_type(arguments[0], arguments[8]);
+  if (!x) Py_RETURN_NONE;
+  int64_t axis = PyLong_AsLongLong(arguments[1]);
+  const int64_t given = PyLong_AsLongLong(arguments[2]), made = PyLong_AsLongLong(arguments[3]), keep = PyLong_AsLongLong(arguments[5]);
+  const bool flipped = PyObject_IsTrue(arguments[4]), neighbours = PyObject_IsTrue(arguments[7]);
+  const std::string name = text_of(arguments[6]);
+  if (PyErr_Occurred()) return nullptr;
+  axis = axis < 0 ? axis + x->dim() : axis;
+  if (axis < 0 || axis >= x->dim() || x->size(axis) % given) Py_RETURN_NONE;
+  Tensor y;
+  {
+    pybind11::gil_scoped_release others_may_run;
+    static auto op = operation<decltype(parted)>("actlab::parted");
+    if (neighbours) y = op.call(x->unflatten(axis, {x->size(axis) / given, given}), axis + 1, given, made, flipped, keep, name).squeeze(axis + 1);
+    else y = op.call(*x, axis, given, made, flipped, keep, name);
+  }
+  return THPVariable_Wrap(std::move(y));
+  END_HANDLE_TH_ERRORS
+}
+
+// fast_paired(a, b, name, type): the same of `paired`; None too where the two have not the same shape.
+PyObject* fast_paired(PyObject*, PyObject* const* given, Py_ssize_t count) {
+  HANDLE_TH_ERRORS
+  TORCH_CHECK(count == 4 && THPDtype_Check(given[3]), "fast_paired takes a, b, name and type");
+  const Tensor *a = plain_of_type(given[0], given[3]), *b = plain_of_type(given[1], given[3]);
+  if (!a || !b || a->sizes() != b->sizes()) Py_RETURN_NONE;
+  const std::string name = text_of(given[2]);
+  if (PyErr_Occurred()) return nullptr;
+  Tensor y;
+  {
+    pybind11::gil_scoped_release others_may_run;
+    static auto op = operation<decltype(paired)>("actlab::paired");
+    y = op.call(*a, *b, name);
+  }
+  return THPVariable_Wrap(std::move(y));
+  END_HANDLE_TH_ERRORS
+}
+
+using Fast = PyObject* (*)(PyObject*, PyObject* const*, Py_ssize_t);
+
+template <Fast which>
+PyObject* as_function() {
+  static PyMethodDef definition{"fast", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(which)), METH_FASTCALL, nullptr};
+  return PyCFunction_New(&definition, nullptr);
 }
 
 }  // namespace
@@ -1052,10 +1123,7 @@ extern "C" void actlab_enter(const char* name, int type, int form, void* functio
   registry[type][name].forms[form] = reinterpret_cast<Function>(function);
 }
 
-template <bool draws>
-PyObject* function() {
-  static PyMethodDef definition{"fast", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(fast<draws>)), METH_FASTCALL, nullptr};
-  return PyCFunction_New(&definition, nullptr);
-}
-
-extern "C" PyObject* actlab_fast(bool draws) { return draws ? function<true>() : function<false>(); }
+extern "C" PyObject* actlab_fast() { return as_function<fast<false>>(); }
+extern "C" PyObject* actlab_fast_drawn() { return as_function<fast<true>>(); }
+extern "C" PyObject* actlab_fast_parted() { return as_function<fast_parted>(); }
+extern "C" PyObject* actlab_fast_paired() { return as_function<fast_paired>(); }

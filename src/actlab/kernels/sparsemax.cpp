@@ -105,10 +105,17 @@ void backward_row(const float* g, const float* y, float* dx, int64_t size) {
   for (int64_t one = 0; one < size; ++one) dx[one] = y[one] > 0 ? g[one] - mean : 0.0f;
 }
 
+// How far apart the elements of a vector along an axis of a contiguous tensor lie; where the axis has one, its stride may be anything.
+int64_t step(const Tensor& x, int64_t dim) {
+  int64_t result = 1;
+  for (int64_t one = dim + 1; one < x.dim(); ++one) result *= x.size(one);
+  return result;
+}
+
 // Runs `work(first element, room)` for every vector along an axis of a contiguous tensor; its elements lie `stride` apart.
 template <typename Work>
 void over_vectors(const Tensor& x, int64_t dim, const Work& work) {
-  const int64_t size = x.size(dim), stride = x.stride(dim);
+  const int64_t size = x.size(dim), stride = step(x, dim);
   if (!x.numel()) return;
   at::parallel_for(0, x.numel() / size, std::max<int64_t>(1, kGrain / size), [&](int64_t begin, int64_t end) {
     Room room(size);
@@ -143,7 +150,7 @@ float* place(T* y, int64_t stride, std::vector<float>& room) {
 Tensor sparsemax(const Tensor& given, int64_t dim) {
   const Tensor x = given.contiguous();
   Tensor y = at::empty(x.sizes(), x.options());
-  const int64_t size = x.size(dim), stride = x.stride(dim);
+  const int64_t size = x.size(dim), stride = step(x, dim);
   DISPATCH(x, [&] {
     over_vectors(x, dim, [&](int64_t first, Room& room) {
       const float* row = read(x.const_data_ptr<scalar_t>() + first, stride, room.x);
@@ -159,7 +166,7 @@ Tensor sparsemax(const Tensor& given, int64_t dim) {
 Tensor sparsemax_backward(const Tensor& gradient, const Tensor& saved, int64_t dim) {
   const Tensor y = saved.contiguous(), g = gradient.to(y.scalar_type()).contiguous();
   Tensor dx = at::empty(y.sizes(), y.options());
-  const int64_t size = y.size(dim), stride = y.stride(dim);
+  const int64_t size = y.size(dim), stride = step(y, dim);
   DISPATCH(y, [&] {
     over_vectors(y, dim, [&](int64_t first, Room& room) {
       const float* row = read(y.const_data_ptr<scalar_t>() + first, stride, room.x);
