@@ -56,7 +56,7 @@ exhaustive: setup  ## all 2^32 float32 inputs of seven activations: an hour
 	$(BIN)/python benchmarks/exhaustive.py
 
 kernel-tests: setup  ## the contract of every entry on the path of its kernels: compiles them all
-	ACTLAB_KERNELS=all $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal tests/test_kernels.py tests/test_kernels_gpu.py
+	ACTLAB_KERNELS=all $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal tests/test_kernels.py tests/test_kernels_gpu.py tests/test_kernels_gated.py tests/test_kernels_vectors.py tests/test_near.py tests/test_lean.py
 
 kernel-benchmarks: setup  ## activations and networks: eager, torch.compile and ours, in turn; an hour
 	$(BIN)/python benchmarks/activations.py

@@ -19,7 +19,7 @@ def sparsemax(x, dim):
     """The t for which max(x - t, 0) sums to 1, by halving; one more step makes it exact and differentiable."""
     with torch.no_grad():
         low, high = x.amax(dim, keepdim=True) - 1, x.amax(dim, keepdim=True)
-        for _ in range(100):
+        for _ in range(60):
             middle = (low + high) / 2
             more = (x - middle).clamp(min=0).sum(dim, keepdim=True) > 1
             low, high = torch.where(more, middle, low), torch.where(more, high, middle)
@@ -70,7 +70,7 @@ def has_one_slope(name, x, dim=-1):
 
 def check_value_and_gradient(name):
     for shape in ((4, 6, 144), (2, 10, 2), (130,), (2, 300, 6)):
-        for dim in range(-len(shape), len(shape)):
+        for dim in (*range(len(shape)), -1):
             for dtype in DTYPES:
                 x = numbers(shape, dtype)
                 found = passes(lambda x, dim=dim: get(name)(x, dim=dim), x)
@@ -125,7 +125,7 @@ def check_layer(name):
 
 
 def check_compiles(name):
-    for dtype in DTYPES[1:]:
+    for dtype in DTYPES[1:3]:
         torch._dynamo.reset()  # it takes so many layers for one and gives up
         layer, x = get(name).module(), numbers((6, 256), dtype)
         with warnings.catch_warnings():
