@@ -5,6 +5,7 @@ They are plain functions so that a user's own entry, or a planted fault, can be 
 
 import copy
 import math
+import os
 import pickle
 import warnings
 from collections.abc import Iterator
@@ -28,6 +29,8 @@ POINTS = [
     -700.5, -88.9, -31.7, -14.2, -7.3, -4.61, -3.2, -2.31, -1.713, -1.19, -0.7507, -0.731, -0.313, -0.0123, -1e-7,
     3e-9, 0.0021, 0.171, 0.49, 0.8873, 1.312, 1.73, 2.9, 4.5, 6.7, 12.4, 33.3, 91.7, 712.25,
 ]  # fmt: skip
+
+ALL_KERNELS = os.environ.get("ACTLAB_KERNELS") == "all"  # `make kernel-tests`: they take long to compile
 
 
 def parameter_points(entry) -> Iterator[dict[str, float]]:

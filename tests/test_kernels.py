@@ -4,7 +4,6 @@ Kernels of all entries take long to compile: `make kernel-tests` (ACTLAB_KERNELS
 """
 
 import math
-import os
 import pickle
 import subprocess
 import sys
@@ -29,7 +28,7 @@ from actlab.kernels._lean import OUTPUT, OUTPUT_AND_SIDE, is_good, lean
 from actlab.kernels._run import variant_of
 
 SOME = ("relu", "prelu", "swish", "elu", "hard_swish")
-NAMES = activations.names(vectors=False) if os.environ.get("ACTLAB_KERNELS") == "all" else SOME
+NAMES = activations.names(vectors=False) if checks.ALL_KERNELS else SOME
 HALF = (torch.bfloat16, torch.float16)
 NEEDS_COMPILER = pytest.mark.skipif(kernels.library() is None, reason="no compiler")
 pytestmark = NEEDS_COMPILER
@@ -100,9 +99,7 @@ def test_a_planted_fault_in_a_kernel_is_caught():
         checks.check_half_types(entry)
 
 
-@pytest.mark.skipif(
-    os.environ.get("ACTLAB_KERNELS") != "all", reason="compiles for another processor: make kernel-tests"
-)
+@pytest.mark.skipif(not checks.ALL_KERNELS, reason="compiles for another processor: make kernel-tests")
 @pytest.mark.skipif(torch.backends.cpu.get_cpu_capability() != "AVX512", reason="these vectors are the usual ones here")
 def test_on_a_processor_with_shorter_vectors():
     names = "relu,tanh,gelu,swish,serf,mish,sigmoid,selu,snake,rrelu"

@@ -1,7 +1,5 @@
 """Gated units and products with an activation by one kernel forward and one backward: results, what is kept, and what is left to plain operations."""
 
-import os
-
 import pytest
 import torch
 
@@ -10,6 +8,7 @@ from actlab import kernels
 from actlab.activations import Gated, GatedHalves, get
 from actlab.kernels import _run_parts
 from actlab.optimizing import bytes_kept
+from checks import ALL_KERNELS
 
 pytestmark = [
     pytest.mark.skipif(kernels.library() is None, reason="no compiler"),
@@ -95,9 +94,7 @@ def test_what_is_left_to_plain_operations():
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(
-    "activation", ["silu", "leaky_relu", *["gelu_tanh"] * (os.environ.get("ACTLAB_KERNELS") == "all")]
-)
+@pytest.mark.parametrize("activation", ["silu", "leaky_relu", *["gelu_tanh"] * ALL_KERNELS])
 def test_products_of_two_tensors_and_of_halves(activation, dtype):
     """As value times activation in float64, rounded once, however the two lie in memory."""
     eps, wide = torch.finfo(dtype).eps, numbers((24, 600), dtype)

@@ -1,6 +1,5 @@
 """Kernels for GPUs, as far as they go without one: their results through the same compiler on the CPU, and the Triton code it writes for a GPU."""
 
-import os
 import re
 
 import pytest
@@ -13,13 +12,13 @@ from actlab.errors import UsageError
 from actlab.kernels import _gpu, _run
 from actlab.kernels._gpu_parts import run as run_parts
 from actlab.kernels._gpu_parts import run_pair
-from actlab.kernels._lean import INPUT, OUTPUT
-from actlab.kernels._parted_forms import CHOICE
+from actlab.kernels._lean import CHOICE, INPUT, OUTPUT
 from actlab.kernels._run import kept, variant_of
 from actlab.kernels._variant import Parting
+from checks import ALL_KERNELS
 
 SOME = ("swish", "gelu", "elu", "relu", "rrelu")
-NAMES = activations.names(vectors=False) if os.environ.get("ACTLAB_KERNELS") == "all" else SOME
+NAMES = activations.names(vectors=False) if ALL_KERNELS else SOME
 pytestmark = [
     pytest.mark.skipif(kernels.library() is None, reason="no compiler"),
     pytest.mark.filterwarnings("ignore:.torch.jit.script_method. is deprecated"),
@@ -56,7 +55,7 @@ def parting(name):
 
 
 PARTED = {"swiglu": INPUT, "reglu": INPUT, "crelu": OUTPUT, "maxout": CHOICE}
-COMPILED = PARTED if NAMES != SOME else ("reglu", "crelu", "maxout")  # swiglu's take half a minute
+COMPILED = PARTED if ALL_KERNELS else ("reglu", "crelu", "maxout")  # swiglu's take half a minute
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

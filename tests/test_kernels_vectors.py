@@ -9,6 +9,7 @@ from actlab import kernels
 from actlab.activations import get
 from actlab.kernels._runtime import own
 from actlab.optimizing import bytes_kept
+from checks import ALL_KERNELS
 from vector_checks import NAMES, numbers, passes
 
 pytestmark = pytest.mark.skipif(kernels.library() is None, reason="no compiler")
@@ -39,7 +40,7 @@ def test_what_is_kept(name, share):
     assert bytes_kept(lambda: plain(x), plain) >= 1.5 * share * x.nbytes
 
 
-@pytest.mark.parametrize("pieces", [1, 2, 3, 5, 8, 9])
+@pytest.mark.parametrize("pieces", [1, 2, 3, 9, *[5, 8] * ALL_KERNELS])
 @pytest.mark.parametrize("shape", [(7, 720), (720, 7), (3, 720, 100), (2, 720, 1)])
 def test_maxout_of_any_number_of_pieces(pieces, shape):
     """Nine are more than kernels take."""

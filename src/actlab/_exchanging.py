@@ -9,7 +9,7 @@ import torch
 from torch import fx, nn
 from torch.nn import functional as F
 
-from ._in_place import WritesBack, after, seen_by_others
+from ._in_place import WritesBack, after, seen_by_others, writes
 from ._language import say
 from .activations import Gated, Pointwise
 from .activations._torch_modules import twin_of
@@ -41,10 +41,21 @@ _METHODS = {
 
 
 # What a module holds of hooks, in the order of torch.nn.Module.
-HOOKS = (
+_HOOKS = (
     "_forward_hooks", "_forward_hooks_with_kwargs", "_forward_hooks_always_called", "_forward_pre_hooks",
     "_forward_pre_hooks_with_kwargs", "_backward_hooks", "_backward_pre_hooks", "_is_full_backward_hook",
 )  # fmt: skip
+
+
+def take_hooks(fresh: nn.Module, module: nn.Module) -> None:
+    """Give what takes a module's place its hooks."""
+    for hooks in _HOOKS:
+        setattr(fresh, hooks, getattr(module, hooks))
+
+
+def is_watched(module: nn.Module) -> bool:
+    """Whether a module has hooks."""
+    return any(getattr(module, hooks) for hooks in _HOOKS)
 
 
 @dataclass(frozen=True)
@@ -118,8 +129,7 @@ def _modules(model: nn.Module, choose: Choose) -> Iterator[tuple[str, str, str]]
                 continue
             layer = _fitting(model, fresh.layer).train(module.training)
             layer = WritesBack(layer) if seen_by_others(module, graph) else layer
-            for hooks in HOOKS:
-                setattr(layer, hooks, getattr(module, hooks))
+            take_hooks(layer, module)
             made[module] = fresh.name, layer
             fresh.then(order[order.index(module) + 1 :])
         replacement, layer = made[module]
@@ -195,35 +205,39 @@ def function_of(node: fx.Node) -> str | None:
     return _METHODS.get(str(node.target)) if node.op == "call_method" else None
 
 
+def is_alone(node: fx.Node) -> bool:
+    """Whether a call of an activation is told nothing but its input, so that its parameters are the usual ones."""
+    return len(node.args) + len(node.kwargs.keys() - {"inplace", "approximate"}) == 1
+
+
+def source_of(node: fx.Node) -> Any:
+    """What an activation is called with."""
+    return node.args[0] if node.args else node.kwargs.get("input")
+
+
 def _calls(model: nn.Module, traced: fx.GraphModule, choose: Choose) -> Iterator[tuple[str, str, str]]:
     """Exchange calls of functions by modules named exchanged_0, exchanged_1, ..."""
     count = sum(name.startswith("exchanged_") for name, _ in model.named_children())
     found: list[tuple[str, str, str]] = []
     for node in list(traced.graph.nodes):
         old = function_of(node)
-        plain = len(node.args) + len(node.kwargs.keys() - {"inplace", "approximate"}) == 1
-        fresh = choose(Found(old, {} if plain else None)) if old else None
+        fresh = choose(Found(old, {} if is_alone(node) else None)) if old else None
         if old is None or fresh is None:
             continue
         name = f"exchanged_{count + len(found)}"
         traced.add_submodule(name, _fitting(model, fresh.layer).train(model.training))
-        source = node.args[0] if node.args else node.kwargs["input"]
+        source = source_of(node)
         fresh.then(_later(traced, node))
         later = set(after(node))
         with traced.graph.inserting_after(node):
             call = traced.graph.call_module(name, (source,))
-        if _in_place(node):  # what comes later reads the changed input
+        if writes(node):  # what comes later reads the changed input
             source.replace_all_uses_with(call, delete_user_cb=lambda user, later=later: user in later)
         node.replace_all_uses_with(call)
         traced.graph.erase_node(node)
         found.append((node.name, old, fresh.name))
     traced.recompile()
     yield from found
-
-
-def _in_place(node: fx.Node) -> bool:
-    name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
-    return name.endswith("_") or bool(node.kwargs.get("inplace", False))
 
 
 def _later(traced: fx.GraphModule, node: fx.Node) -> list[nn.Module]:
@@ -238,7 +252,6 @@ def finished(traced: fx.GraphModule, model: nn.Module, without: Collection[str] 
             traced.delete_submodule(name)
         elif not hasattr(traced, name):
             traced.add_module(name, child)
-    for hooks in HOOKS:
-        setattr(traced, hooks, getattr(model, hooks))
+    take_hooks(traced, model)
     traced.training = model.training  # its parts keep their own modes
     return traced

@@ -10,8 +10,8 @@ import torch
 from torch import fx, nn
 from torch.nn import functional as F
 
-from ._exchanging import HOOKS, finished, function_of, known_as, traced
-from ._in_place import after
+from ._exchanging import finished, function_of, is_alone, is_watched, known_as, source_of, take_hooks, traced
+from ._in_place import writes, written_between
 from .activations import Activation, Gated, GatedHalves, Pointwise, get
 from .activations._vector_spec import Vectorwise
 
@@ -37,8 +37,8 @@ class _Gate(NamedTuple):
 def exchange_gated(model: nn.Module) -> tuple[nn.Module, list[tuple[str, str, str]]]:
     """The model with fused gated units and other functions of an axis, and what was exchanged as (place, old, new).
 
-    nn.GLU and layers of the catalogue are replaced in place. A module that multiplies by an activation in its own forward pass becomes a GraphModule over the same
-    parts, if torch.fx can trace it; the model itself, if it is that module, comes back as one.
+    nn.GLU and layers of the catalogue are replaced in place. A module that multiplies by an activation in its own forward pass becomes a
+    GraphModule over the same parts, if torch.fx can trace it; the model itself, if it is that module, comes back as one.
     """
     exchanged: list[tuple[str, str, str]] = []
     made: dict[nn.Module, tuple[nn.Module, list[tuple[str, str]]]] = {}
@@ -61,8 +61,7 @@ def _fused(module: nn.Module) -> tuple[nn.Module, list[tuple[str, str]]]:
     """What takes a module's place, itself if nothing does, and (old, new) of what is in it."""
     fresh = _of_axis(module)
     if fresh is not None:
-        for hooks in HOOKS:
-            setattr(fresh, hooks, getattr(module, hooks))
+        take_hooks(fresh, module)
         name = fresh.activation.name
         return fresh.train(module.training), [(name, f"fused {name}")]
     graph = _graph_of(module)
@@ -124,7 +123,7 @@ def _graph_of(module: nn.Module) -> fx.GraphModule | None:
         return None
     own = {name for one in type(module).__mro__ if one not in nn.Module.__mro__ for name in vars(one)}
     others = [name for name in own - _EXPECTED if not name.startswith("_") and callable(getattr(module, name, None))]
-    if others or any(getattr(module, hooks) for hooks in HOOKS):
+    if others or is_watched(module):
         return None
     given = signature(module.forward).parameters.values()
     if any(one.default is not Parameter.empty or one.kind is not Parameter.POSITIONAL_OR_KEYWORD for one in given):
@@ -160,7 +159,7 @@ def _glu(node: fx.Node) -> Change | None:
     if node.target is not F.glu:
         return None
     dim = node.args[1] if len(node.args) > 1 else node.kwargs.get("dim", -1)
-    source = node.args[0] if node.args else node.kwargs["input"]
+    source = source_of(node)
     if not isinstance(source, fx.Node) or not isinstance(dim, int):
         return None
     return Vectorwise(get("glu"), fused=True, dim=dim), (source,), (), "glu"  # pyright: ignore[reportArgumentType]
@@ -171,9 +170,9 @@ def _gated(graph: fx.GraphModule, node: fx.Node) -> Change | None:
     gate = _gate(graph, node)
     if gate is None:
         return None
-    old, lever = f"product with {gate.activation.name}", _source(gate.call)
+    old, lever = f"product with {gate.activation.name}", source_of(gate.call)
     halves = _halves(lever, gate.other, (gate.call, node))
-    if _written_between(graph, gate.call if halves is None else halves[2][-1], node):
+    if written_between(graph, gate.call if halves is None else halves[2][-1], node):
         return None
     if halves is None:
         return Gated(gate.activation, fused=True, **gate.parameters), (gate.other, lever), (gate.call,), old
@@ -193,32 +192,9 @@ def _gate(graph: fx.GraphModule, node: fx.Node) -> _Gate | None:
         if not isinstance(call, fx.Node) or not isinstance(other, fx.Node) or call is other or len(call.users) != 1:
             continue
         known = _activation(graph, call)
-        if known is not None and isinstance(_source(call), fx.Node):
+        if known is not None and isinstance(source_of(call), fx.Node):
             return _Gate(*known, call, other)
     return None
-
-
-def _written_between(graph: fx.GraphModule, first: fx.Node, last: fx.Node) -> bool:
-    """Whether anything from one call to another may write into a tensor: what is computed at `last` must be as it was at `first`."""
-    for one in after(first):
-        if one is last:
-            return False
-        module = graph.get_submodule(str(one.target)) if one.op == "call_module" else None
-        name = str(getattr(one.target, "__name__", one.target))
-        into = (
-            one.kwargs.get("inplace") or one.kwargs.get("out") is not None or any(given is True for given in one.args)
-        )
-        writes = name.endswith("_") or name in ("iadd", "isub", "imul", "itruediv", "ipow", "setitem") or into
-        hidden = module is not None and not type(module).__module__.startswith("torch.")
-        if hidden and set(one.all_input_nodes) & {*first.all_input_nodes, *first.users}:
-            return True  # a module of the user's that gets what is read
-        if writes or any(getattr(part, "inplace", False) for part in (module.modules() if module else ())):
-            return True
-    return True
-
-
-def _source(call: fx.Node) -> Any:
-    return call.args[0] if call.args else call.kwargs.get("input")
 
 
 def _activation(graph: fx.GraphModule, call: fx.Node) -> tuple[Activation, dict[str, float]] | None:
@@ -226,20 +202,13 @@ def _activation(graph: fx.GraphModule, call: fx.Node) -> tuple[Activation, dict[
     if call.op == "call_module":
         module = graph.get_submodule(str(call.target))
         known = known_as(module)
-        watched = any(getattr(module, hooks) for hooks in HOOKS)
-        if known is None or watched or list(module.parameters()) or getattr(module, "inplace", False):
+        if known is None or is_watched(module) or list(module.parameters()) or getattr(module, "inplace", False):
             return None
         name, parameters = known
         entry = module.activation if isinstance(module, Pointwise) else get(name)
     else:
         found = function_of(call)
-        alone = len(call.args) + len(call.kwargs.keys() - {"inplace", "approximate"}) == 1
-        if (
-            found is None
-            or not alone
-            or call.kwargs.get("inplace")
-            or str(getattr(call.target, "__name__", call.target)).endswith("_")
-        ):
+        if found is None or not is_alone(call) or writes(call):
             return None
         entry, parameters = get(found), {}
     if not isinstance(entry, Activation) or entry.random or entry.learnt or entry.name == "identity":

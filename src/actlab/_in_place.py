@@ -20,6 +20,7 @@ _FRESH_FUNCTIONS = {
     torch.cat,
 }
 _WRITING_FUNCTIONS = {operator.iadd, operator.isub, operator.imul}
+_OTHER_WRITING_FUNCTIONS = {operator.itruediv, operator.ipow, operator.setitem}
 
 
 class WritesBack(nn.Module):
@@ -41,6 +42,35 @@ def after(node: fx.Node) -> Iterator[fx.Node]:
         if following:
             yield one
         following = following or one is node
+
+
+def writes(node: fx.Node) -> bool:
+    """Whether a call of a function or method says that it writes into what it gets."""
+    name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
+    return name.endswith("_") or bool(node.kwargs.get("inplace", False))
+
+
+def written_between(graph: fx.GraphModule, first: fx.Node, last: fx.Node) -> bool:
+    """Whether anything from one call to another may write into a tensor: what is computed at `last` must be as it was at `first`."""
+    read = {*first.all_input_nodes, *first.users}
+    for one in after(first):
+        if one is last:
+            return False
+        if one.op == "call_module":
+            module = graph.get_submodule(str(one.target))
+            own = not type(module).__module__.startswith("torch.")  # a module of the user's that gets what is read
+            if (own and read & set(one.all_input_nodes)) or any(
+                getattr(part, "inplace", False) for part in module.modules()
+            ):
+                return True
+        elif (
+            writes(one)
+            or one.target in _WRITING_FUNCTIONS | _OTHER_WRITING_FUNCTIONS
+            or one.kwargs.get("out") is not None
+            or any(given is True for given in one.args)
+        ):
+            return True
+    return True
 
 
 def seen_by_others(module: nn.Module, graph: fx.GraphModule | None) -> bool:

@@ -8,7 +8,7 @@ from torch import Tensor
 from .._language import say
 from ..errors import UsageError
 from ._gpu import computed
-from ._parted_forms import CHOICE
+from ._lean import CHOICE
 from ._variant import Parting
 
 

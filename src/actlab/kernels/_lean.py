@@ -16,7 +16,7 @@ from ._fitting_pieces import fit as fit_pieces
 from ._shared import stand_ins, standing_in
 from ._variant import Variant
 
-INPUT, OUTPUT, OUTPUT_AND_SIDE, NOTHING = range(4)  # what is kept, as the operators count it
+INPUT, OUTPUT, OUTPUT_AND_SIDE, NOTHING, CHOICE = range(5)  # what is kept, as the operators count it
 TOLERANCE = 3.0  # "auto" keeps the output where the slope's error is at most so many times what rounding the slope itself would cost
 
 

@@ -13,8 +13,6 @@ from ._lowering import Argument, Split, source
 from ._near import near
 from ._variant import Parting, Variant
 
-CHOICE = 4  # what the backward pass gets, beside those of _lean.py: a bit for each part, whether it was chosen
-
 
 def parted_sources(parting: Parting, dtype: torch.dtype) -> dict[str, str]:
     """The C++ of every form, by its name; raises NoKernel."""
@@ -44,16 +42,10 @@ def _sources(parted: Parted, dtype: torch.dtype) -> dict[str, str]:
 
 def _gate_sources(variant: Variant, dtype: torch.dtype) -> dict[str, str]:
     """Of something times a gate, and of both gradients; the gate is not rounded before it is multiplied."""
-    x, each, fine = (
-        Argument(dtype),
-        Argument(dtype, tells=False),
-        torch.float16 if dtype == torch.bfloat16 else torch.float32,
-    )
+    x, each = Argument(dtype), Argument(dtype, tells=False)
+    fine = torch.float16 if dtype == torch.bfloat16 else torch.float32  # to multiply before it is rounded
     body, slope, values = variant.entry.body, variant.entry.bodies["slope"], tuple(variant.values(()))
     widen = widest if widest in [widening(variant, torch.float32, kind) for kind in ("value", "slope")] else wide
-
-    def forward(a: Tensor, b: Tensor) -> Tensor:
-        return (widen(a) * body(widen(b), *values)).to(a.dtype)
 
     backward, both = _gate_backward(lambda b: body(b, *values), lambda b: slope(b, *values), widen), None
     of, of_slope = (near(variant, kind, fine) for kind in ("value", "slope"))
@@ -64,11 +56,16 @@ def _gate_sources(variant: Variant, dtype: torch.dtype) -> dict[str, str]:
         else:
             both = Split(short, max(of.low, of_slope.low), min(of.high, of_slope.high), results=2)
     with arithmetic_for(widen, dtype):
-        function, by = split(of, near_times, forward)
+        function, by = split(of, near_times, _gate_forward(lambda b: body(b, *values), widen))
         return {
             "parted": source("parted_kernel", function, [x, x], by),
             "parted_backward": source("parted_backward_kernel", backward, [each] * 3, both),
         }
+
+
+def _gate_forward(value: Callable[[Tensor], Tensor], widen: Widen) -> Callable[[Tensor, Tensor], Tensor]:
+    """a f(b) with this f."""
+    return lambda a, b: (widen(a) * value(widen(b))).to(a.dtype)
 
 
 def _gate_backward(
@@ -122,8 +119,7 @@ def _gate_on_gpu(gate: Variant, dtype: torch.dtype, form: str) -> OnGpu:
     step = -1 if order else 1
     pair = _gate_backward(lambda b: body(b, *values), lambda b: slope(b, *values), widen)
 
-    def forward(a: Tensor, b: Tensor) -> Tensor:
-        return (widen(a) * body(widen(b), *values)).to(a.dtype)
+    forward = _gate_forward(lambda b: body(b, *values), widen)
 
     def backward(g: Tensor, x: Tensor) -> Tensor:
         return _joined(pair(g.select(1, 0), *x.unbind(1)[::step])[::step])

@@ -8,8 +8,7 @@ from torch import Tensor
 from ..activations import Activation, VectorActivation
 from ..activations._fusing import Fixed, Values
 from ._forms import DTYPES
-from ._lean import INPUT, OUTPUT
-from ._parted_forms import CHOICE
+from ._lean import CHOICE, INPUT, OUTPUT
 from ._run import gpu_takes, operators_take
 from ._runtime import fast, library, own, ready, register
 from ._variant import Parting

@@ -723,19 +723,20 @@ struct Slope : torch::autograd::Function<Slope> {
 // What a backward pass must know beside tensors: one number in its context instead of a dictionary, which costs more than a small kernel.
 struct Plan {
   std::string name;
-  int64_t axis, keep, given, made;
+  int64_t axis, keep, given = 1, made = 1;  // the last two and the next are of functions that work on parts
+  bool flipped = false;
 
-  static const Plan* of(c10::string_view name, int64_t axis, int64_t keep, int64_t given = 1, int64_t made = 1) {
-    using Numbers = std::array<int64_t, 4>;
+  static const Plan* of(c10::string_view name, int64_t axis, int64_t keep, int64_t given = 1, int64_t made = 1, bool flipped = false) {
+    using Numbers = std::array<int64_t, 5>;
     static std::shared_mutex lock;
     static std::map<std::tuple<std::string, Numbers>, Plan, std::less<>> plans;  // never removed and never moved
-    const Numbers numbers{axis, keep, given, made};
+    const Numbers numbers{axis, keep, given, made, flipped};
     {
       std::shared_lock guard(lock);
       if (const auto found = plans.find(std::tuple<c10::string_view, Numbers>{name, numbers}); found != plans.end()) return &found->second;
     }
     std::unique_lock guard(lock);
-    return &plans.try_emplace({std::string(name), numbers}, Plan{std::string(name), axis, keep, given, made}).first->second;
+    return &plans.try_emplace({std::string(name), numbers}, Plan{std::string(name), axis, keep, given, made, flipped}).first->second;
   }
 };
 
@@ -772,7 +773,9 @@ struct Activation : torch::autograd::Function<Activation> {
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
-    const auto& [name, axis, keep, given, made] = *reinterpret_cast<const Plan*>(context->saved_data.at("plan").toInt());
+    const Plan& plan = *reinterpret_cast<const Plan*>(context->saved_data.at("plan").toInt());
+    const auto& name = plan.name;
+    const int64_t axis = plan.axis, keep = plan.keep;
     if (keep == kNothing) return {gradients[0], Tensor()};  // the slope is 1
     auto saved = context->get_saved_variables();
     restore_order(saved[0], context->saved_data);
@@ -848,11 +851,10 @@ Tensor differentiable_drawn(const Tensor& x, const Tensor& side, const Tensor& s
 constexpr auto kPartsOnce = "fused functions of an axis have no second derivative; take it within actlab.fused(False)";
 
 struct Parted : torch::autograd::Function<Parted> {
-  static Tensor forward(AutogradContext* context, const Tensor& x, bool flipped, const Plan* plan) {
+  static Tensor forward(AutogradContext* context, const Tensor& x, const Plan* plan) {
     at::AutoDispatchBelowADInplaceOrView below;
     context->saved_data["plan"] = reinterpret_cast<int64_t>(plan);
-    context->saved_data["flipped"] = flipped;
-    const auto& [name, dim, keep, given, made] = *plan;
+    const auto& [name, dim, keep, given, made, flipped] = *plan;
     if (keep == kChoice) {
       static auto op = operation<decltype(parted_choosing)>("actlab::parted_choosing");
       auto [y, bits] = op.call(x, dim, given, name);
@@ -865,11 +867,10 @@ struct Parted : torch::autograd::Function<Parted> {
     return y;
   }
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
-    variable_list results(3);
+    variable_list results(2);
     if (!gradients[0].defined()) return results;
     const auto saved = context->get_saved_variables();
-    const auto& [name, dim, keep, given, made] = *reinterpret_cast<const Plan*>(context->saved_data.at("plan").toInt());
-    const bool flipped = context->saved_data.at("flipped").toBool();
+    const auto& [name, dim, keep, given, made, flipped] = *reinterpret_cast<const Plan*>(context->saved_data.at("plan").toInt());
     const auto found = [&] {
       at::AutoDispatchBelowADInplaceOrView below;
       static auto op = operation<decltype(parted_backward)>("actlab::parted_backward");
@@ -881,7 +882,7 @@ struct Parted : torch::autograd::Function<Parted> {
 };
 
 Tensor differentiable_parted(const Tensor& x, int64_t dim, int64_t given, int64_t made, bool flipped, int64_t keep, c10::string_view name) {
-  if (x.requires_grad() && at::GradMode::is_enabled()) return Parted::apply(x, flipped, Plan::of(name, dim, keep, given, made));
+  if (x.requires_grad() && at::GradMode::is_enabled()) return Parted::apply(x, Plan::of(name, dim, keep, given, made, flipped));
   at::AutoDispatchBelowADInplaceOrView below;
   static auto op = operation<decltype(parted)>("actlab::parted");
   return op.call(x, dim, given, made, flipped, keep, name);
@@ -981,6 +982,13 @@ const Tensor* plain_of_type(PyObject* x, PyObject* type) {
   return found.scalar_type() == reinterpret_cast<THPDtype*>(type)->scalar_type && is_plain(found) ? &found : nullptr;
 }
 
+// The text of a string of Python, as long as that lives; with an error of Python's where it is none.
+c10::string_view text_of(PyObject* given) {
+  Py_ssize_t length = 0;
+  const char* text = PyUnicode_AsUTF8AndSize(given, &length);
+  return text ? c10::string_view(text, static_cast<size_t>(length)) : c10::string_view();
+}
+
 // fast(x, learnt, name, axis, keep, type): f(x), or None where x is not plain and of this type, or parameters are not single numbers as said.
 // It is what torch.ops does, without the two microseconds that that costs at every call. With `draws` it draws a seed, and f is as in training.
 template <bool draws>
@@ -995,26 +1003,18 @@ PyObject* fast(PyObject*, PyObject* const* given, Py_ssize_t count) {
     if (!THPVariable_CheckExact(value) || !is_plain(THPVariable_Unpack(value))) Py_RETURN_NONE;
     learnt.push_back(THPVariable_Unpack(value));
   }
-  Py_ssize_t length = 0;
-  const char* text = PyUnicode_AsUTF8AndSize(given[2], &length);
+  const c10::string_view name = text_of(given[2]);
   const int64_t axis = PyLong_AsLongLong(given[3]), keep = PyLong_AsLongLong(given[4]);
   if (PyErr_Occurred()) return nullptr;
   if (axis == kSingle && std::any_of(learnt.begin(), learnt.end(), [](const Tensor& one) { return one.dim() != 0; })) Py_RETURN_NONE;
   Tensor y;
   {
     pybind11::gil_scoped_release others_may_run;
-    const c10::string_view name{text, static_cast<size_t>(length)};
     if constexpr (draws) y = call_drawn(*x, *x, at::randint(kSeeds, {}, at::TensorOptions(at::kLong)), name, keep);
     else y = call_forward(*x, learnt, name, axis, keep);
   }
   return THPVariable_Wrap(std::move(y));
   END_HANDLE_TH_ERRORS
-}
-
-std::string text_of(PyObject* given) {
-  Py_ssize_t length = 0;
-  const char* text = PyUnicode_AsUTF8AndSize(given, &length);
-  return text ? std::string(text, length) : std::string();
 }
 
 // fast_parted(x, axis, given, made, flipped, keep, name, neighbours, type): the same of `parted`; with neighbours the axis is cut into groups
@@ -1027,7 +1027,7 @@ PyObject* fast_parted(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
   int64_t axis = PyLong_AsLongLong(arguments[1]);
   const int64_t given = PyLong_AsLongLong(arguments[2]), made = PyLong_AsLongLong(arguments[3]), keep = PyLong_AsLongLong(arguments[5]);
   const bool flipped = PyObject_IsTrue(arguments[4]), neighbours = PyObject_IsTrue(arguments[7]);
-  const std::string name = text_of(arguments[6]);
+  const c10::string_view name = text_of(arguments[6]);
   if (PyErr_Occurred()) return nullptr;
   axis = axis < 0 ? axis + x->dim() : axis;
   if (axis < 0 || axis >= x->dim() || x->size(axis) % given) Py_RETURN_NONE;
@@ -1048,7 +1048,7 @@ PyObject* fast_paired(PyObject*, PyObject* const* given, Py_ssize_t count) {
   TORCH_CHECK(count == 4 && THPDtype_Check(given[3]), "fast_paired takes a, b, name and type");
   const Tensor *a = plain_of_type(given[0], given[3]), *b = plain_of_type(given[1], given[3]);
   if (!a || !b || a->sizes() != b->sizes()) Py_RETURN_NONE;
-  const std::string name = text_of(given[2]);
+  const c10::string_view name = text_of(given[2]);
   if (PyErr_Occurred()) return nullptr;
   Tensor y;
   {

@@ -6,7 +6,6 @@
 #pragma GCC optimize("tree-loop-vectorize")  // torch's compiler, which writes vectors itself, asks gcc not to
 #endif
 #include <ATen/ATen.h>
-#include <ATen/Dispatch.h>
 #include <ATen/Parallel.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
@@ -31,9 +30,9 @@ constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 // Elements of one vector, and room to work on it.
 struct Room {
-  std::vector<float> x, other, maxima, left;
+  std::vector<float> x, g, result, maxima, left;
 
-  explicit Room(int64_t size) : x(size), other(size), maxima((size + kBlock - 1) / kBlock), left(size) {}
+  explicit Room(int64_t size) : x(size), g(size), result(size), maxima((size + kBlock - 1) / kBlock), left(size) {}
 };
 
 // The largest of a few elements, infinite if one is NaN.
@@ -52,7 +51,8 @@ float largest(const float* x, int64_t count) {
   return nan ? kInfinity : *std::max_element(best, best + kLanes);
 }
 
-void forward_row(const float* x, float* y, int64_t size, Room& room) {
+void forward_row(float* y, Room& room, const float* x) {
+  const int64_t size = room.x.size();
   const int64_t blocks = room.maxima.size();
   for (int64_t block = 0; block < blocks; ++block) room.maxima[block] = largest(x + block * kBlock, std::min(kBlock, size - block * kBlock));
   const float top = *std::max_element(room.maxima.begin(), room.maxima.end());
@@ -84,7 +84,8 @@ void forward_row(const float* x, float* y, int64_t size, Room& room) {
   }
 }
 
-void backward_row(const float* g, const float* y, float* dx, int64_t size) {
+void backward_row(float* dx, Room& room, const float* y, const float* g) {
+  const int64_t size = room.x.size();
   if (std::isnan(y[0])) {
     std::fill(dx, dx + size, y[0]);
     return;
@@ -112,17 +113,6 @@ int64_t step(const Tensor& x, int64_t dim) {
   return result;
 }
 
-// Runs `work(first element, room)` for every vector along an axis of a contiguous tensor; its elements lie `stride` apart.
-template <typename Work>
-void over_vectors(const Tensor& x, int64_t dim, const Work& work) {
-  const int64_t size = x.size(dim), stride = step(x, dim);
-  if (!x.numel()) return;
-  at::parallel_for(0, x.numel() / size, std::max<int64_t>(1, kGrain / size), [&](int64_t begin, int64_t end) {
-    Room room(size);
-    for (int64_t one = begin; one < end; ++one) work(one / stride * stride * size + one % stride, room);
-  });
-}
-
 // A vector in float, where it lies if it can be read there.
 template <typename T>
 const float* read(const T* x, int64_t stride, std::vector<float>& room) {
@@ -145,39 +135,40 @@ float* place(T* y, int64_t stride, std::vector<float>& room) {
   return room.data();
 }
 
-#define DISPATCH(x, ...) AT_DISPATCH_SWITCH(x.scalar_type(), "sparsemax", AT_DISPATCH_CASE(at::kFloat, __VA_ARGS__) AT_DISPATCH_CASE(at::kHalf, __VA_ARGS__) AT_DISPATCH_CASE(at::kBFloat16, __VA_ARGS__))
-
-Tensor sparsemax(const Tensor& given, int64_t dim) {
-  const Tensor x = given.contiguous();
-  Tensor y = at::empty(x.sizes(), x.options());
+// A tensor like x of what `work(result, room, x)` or, with g, `work(result, room, x, g)` makes of every vector along an axis, in float.
+template <typename... Vectors, typename Work>
+Tensor by_vectors(int64_t dim, const Work& work, const Tensor& x, const Vectors&... g) {
+  Tensor made = at::empty(x.sizes(), x.options());
   const int64_t size = x.size(dim), stride = step(x, dim);
-  DISPATCH(x, [&] {
-    over_vectors(x, dim, [&](int64_t first, Room& room) {
-      const float* row = read(x.const_data_ptr<scalar_t>() + first, stride, room.x);
-      scalar_t* to = y.mutable_data_ptr<scalar_t>() + first;
-      float* result = place(to, stride, room.other);
-      forward_row(row, result, size, room);
-      write(result, to, stride, size);
+  if (!x.numel()) return made;
+  const auto run = [&](auto of_type) {
+    using T = decltype(of_type);
+    at::parallel_for(0, x.numel() / size, std::max<int64_t>(1, kGrain / size), [&](int64_t begin, int64_t end) {
+      Room room(size);
+      for (int64_t one = begin; one < end; ++one) {
+        const int64_t first = one / stride * stride * size + one % stride;
+        T* to = made.mutable_data_ptr<T>() + first;
+        float* result = place(to, stride, room.result);
+        work(result, room, read(x.const_data_ptr<T>() + first, stride, room.x), read(g.template const_data_ptr<T>() + first, stride, room.g)...);
+        write(result, to, stride, size);
+      }
     });
-  });
-  return y;
+  };
+  switch (x.scalar_type()) {
+    case at::kFloat: run(float()); break;
+    case at::kHalf: run(at::Half()); break;
+    case at::kBFloat16: run(at::BFloat16()); break;
+    default: TORCH_CHECK(false, "sparsemax takes float32, float16 and bfloat16; got ", c10::toString(x.scalar_type()));
+  }
+  return made;
 }
 
-Tensor sparsemax_backward(const Tensor& gradient, const Tensor& saved, int64_t dim) {
-  const Tensor y = saved.contiguous(), g = gradient.to(y.scalar_type()).contiguous();
-  Tensor dx = at::empty(y.sizes(), y.options());
-  const int64_t size = y.size(dim), stride = step(y, dim);
-  DISPATCH(y, [&] {
-    over_vectors(y, dim, [&](int64_t first, Room& room) {
-      const float* row = read(y.const_data_ptr<scalar_t>() + first, stride, room.x);
-      const float* by = read(g.const_data_ptr<scalar_t>() + first, stride, room.other);
-      scalar_t* to = dx.mutable_data_ptr<scalar_t>() + first;
-      float* result = place(to, stride, room.left);
-      backward_row(by, row, result, size);
-      write(result, to, stride, size);
-    });
-  });
-  return dx;
+Tensor sparsemax(const Tensor& x, int64_t dim) {
+  return by_vectors(dim, forward_row, x.contiguous());
+}
+
+Tensor sparsemax_backward(const Tensor& g, const Tensor& y, int64_t dim) {
+  return by_vectors(dim, backward_row, y.contiguous(), g.to(y.scalar_type()).contiguous());
 }
 
 template <typename Signature>
